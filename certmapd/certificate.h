@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * certificate.h owns the facts of one enrolled certificate, and the file certificate.c is the one
+ * that knows OpenSSL's ASN.1 and digests.
+ *
+ * Only what an administrator stored is ever parsed here. The public key is left as bytes: an
+ * unknown key type (ML-DSA) maps like any other, and decoding a key is both ten times the rest of
+ * the work and what hostile keys attack (CVE-2022-0778).
+ */
+#pragma once
+
+#include "errors.h"
+#include "span.h"
+
+#define FINGERPRINT_BYTES 32u        /* SHA-256 */
+#define CERTIFICATE_NAME_MAX_BYTES 1024u /* a printed name, cut at a whole character beyond */
+#define CERTIFICATE_SERIAL_MAX_BYTES 128u /* hexadecimal; RFC 5280 4.1.2.2 allows 20 octets */
+
+struct certificate_facts {
+	uint8_t fingerprint[FINGERPRINT_BYTES];     /* SHA-256 of the whole DER */
+	uint8_t key_fingerprint[FINGERPRINT_BYTES]; /* SHA-256 of the DER of SubjectPublicKeyInfo */
+	char subject[CERTIFICATE_NAME_MAX_BYTES];   /* RFC 4514, UTF-8, controls escaped */
+	char issuer[CERTIFICATE_NAME_MAX_BYTES];
+	char serial[CERTIFICATE_SERIAL_MAX_BYTES];  /* lower-case hexadecimal, '-' before a
+						     * negative, "..." after a cut one */
+	int64_t not_before_sec; /* Unix seconds, UTC; both ends belong to the validity, */
+	int64_t not_after_sec;  /* RFC 5280 4.1.2.5 */
+};
+
+/* Fetches the digest once for the life of the process. Call before anything else here; a second
+ * call does nothing. ERROR_MEMORY or ERROR_SYSTEM. */
+WARN_UNUSED enum error certificate_init(void);
+void certificate_done(void);
+
+/* SHA-256 of bytes. Knows nothing of what they are. */
+WARN_UNUSED enum error certificate_fingerprint(struct span der, uint8_t ret[FINGERPRINT_BYTES]);
+
+/* Reads the facts of a whole certificate. `der` is compared with its own canonical form as far as
+ * it matters for identity: every length in the fewest octets, nothing indefinite, no constructed
+ * strings, nothing after the end (X.690 10.1, 10.2), valid times in one of the two forms of
+ * RFC 5280 4.1.2.5.
+ * OK with *ret_problem NULL: *ret is filled. OK with *ret_problem a sentence for people: the bytes
+ * are not an acceptable certificate, *ret holds the fingerprint alone. ERROR_MEMORY, ERROR_SYSTEM:
+ * we could not find out. */
+WARN_UNUSED enum error certificate_read(
+	struct span der, struct certificate_facts *ret, const char **ret_problem);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ctl.h owns what the verbs of certmapctl share: exit status, common options, the open store, and
+ * the one way to say that something went wrong.
+ */
+#pragma once
+
+#include "errors.h"
+#include "store.h"
+
+#include <argp.h>
+
+#define CTL_DEFAULT_DATABASE "/var/lib/certmap/mappings.db"
+
+/* Exit status. */
+enum ctl_status {
+	CTL_DONE = 0,
+	CTL_REFUSED = 1, /* refused, not found or failed; stderr says what */
+	CTL_USAGE = 2,
+};
+
+/* The common options. */
+struct ctl {
+	const char *database;
+	bool json;
+};
+
+/* The common options as a child of a verb's parser, whose child input is a struct ctl. */
+extern const struct argp_child ctl_children[];
+
+/* A verb reads its own arguments, argv[0] being the words up to it, and does what they say. Wrong
+ * usage ends the process. */
+typedef enum ctl_status ctl_verb(struct ctl *ctl, int argc, char **argv);
+
+ctl_verb ctl_init, ctl_migrate, ctl_add, ctl_list, ctl_remove;
+
+/* One line on stderr, behind the name of the program. */
+__attribute__((format(printf, 1, 2))) void ctl_warn(const char *format, ...);
+
+/* Says what went wrong, in the words of `trouble` where the error has any, and with the remedy
+ * where there is one; returns CTL_REFUSED. */
+enum ctl_status ctl_fail(
+	const struct ctl *ctl, enum error error, const struct store_trouble *trouble);
+
+/* Whom the database may belong to: our own uid, or for root whoever owns the directory, who is the
+ * one that runs the daemon. */
+uid_t ctl_owner(const struct ctl *ctl);
+
+/* Opens the database. CTL_REFUSED: it can't be, and that has been said. */
+WARN_UNUSED enum ctl_status ctl_open(const struct ctl *ctl, struct store **ret);
+
+void ctl_close(struct store **store);
+#define CTL_CLOSE __attribute__((cleanup(ctl_close)))
+
+/* How long a person waits for facts of mappings other than the one that he is at. */
+#define CTL_SETTLE_USEC 2000000u
+
+/* Works out the facts of queued mappings for up to CTL_SETTLE_USEC. Without queued mappings nothing
+ * is written and nobody waited for. OK also where some are left: certmapd goes on with them. */
+WARN_UNUSED enum error ctl_settle(struct store *store, struct store_trouble *ret_trouble);

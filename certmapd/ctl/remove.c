@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* remove.c owns the verb that removes a mapping. */
+#include "ctl.h"
+
+#include "print.h"
+#include "store_edit.h"
+#include "who.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct arguments {
+	struct ctl *ctl;
+	int64_t id;
+	bool is_sure;
+};
+
+static const struct argp_option options[] = {
+	{ "yes", 'y', NULL, 0, "Don't ask", 0 },
+	{ 0 },
+};
+
+static bool read_id(const char *text, int64_t *ret)
+{
+	char *end;
+	long long id;
+
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	id = strtoll(text, &end, 10);
+	if (errno != 0 || *end != '\0' || id < 1)
+		return false;
+	*ret = id;
+	return true;
+}
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = arguments->ctl;
+		return 0;
+	case 'y':
+		arguments->is_sure = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (state->arg_num > 0)
+			argp_error(state, "one id at a time");
+		if (!read_id(value, &arguments->id))
+			argp_error(state, "'%s' is not the id of a mapping", value);
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "the id of a mapping is missing");
+		return EINVAL;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp parser = {
+	.options = options,
+	.parser = parse,
+	.children = ctl_children,
+	.args_doc = "ID",
+	.doc = "Removes a mapping.\vIt is in force at once. On a terminal it asks first. The history "
+	       "keeps what was removed, with its certificate.",
+};
+
+static enum error show(const struct store_status *row, void *context)
+{
+	const struct arguments *arguments = context;
+
+	if (arguments->ctl->json) {
+		print_json_row(stdout, row, "");
+		putchar('\n');
+	} else {
+		printf("Mapping %" PRId64 ":\n", arguments->id);
+		print_words(stdout, row);
+	}
+	return OK;
+}
+
+/* On stderr, so that what stands on stdout stays whole. */
+static bool ask(int64_t id)
+{
+	char answer[16];
+
+	fflush(stdout);
+	fprintf(stderr, "Remove mapping %" PRId64 "? [y/N] ", id);
+	return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+static enum error remove_mapping(
+	struct store *store, int64_t id, bool *ret_found, struct store_trouble *ret_trouble)
+{
+	char who[WHO_MAX_BYTES + 1];
+	enum error error;
+
+	who_am_i(who);
+	if ((error = store_begin_edit(store, who, ret_trouble)) != OK)
+		return error;
+	if ((error = store_delete_mapping(store, id, ret_found, ret_trouble)) != OK) {
+		store_rollback(store);
+		return error;
+	}
+	return store_commit_edit(store, ret_trouble);
+}
+
+/* No lock is held while a person thinks; an id never comes back to another mapping. */
+static enum ctl_status run(struct arguments *arguments, struct store *store)
+{
+	struct store_trouble trouble = { "" };
+	bool is_found = false;
+	enum error error = store_find_status(
+		store, arguments->id, show, arguments, &is_found, &trouble);
+
+	if (error != OK)
+		return ctl_fail(arguments->ctl, error, &trouble);
+	if (is_found && !arguments->is_sure && isatty(STDIN_FILENO) && !ask(arguments->id)) {
+		ctl_warn("nothing was removed");
+		return CTL_REFUSED;
+	}
+	if (is_found &&
+		(error = remove_mapping(store, arguments->id, &is_found, &trouble)) != OK)
+		return ctl_fail(arguments->ctl, error, &trouble);
+	if (!is_found) {
+		ctl_warn("there is no mapping %" PRId64 ": `certmapctl list' shows those there are",
+			arguments->id);
+		return CTL_REFUSED;
+	}
+	if (!arguments->ctl->json)
+		printf("Mapping %" PRId64 " removed.\n", arguments->id);
+	return CTL_DONE;
+}
+
+enum ctl_status ctl_remove(struct ctl *ctl, int argc, char **argv)
+{
+	struct arguments arguments = { .ctl = ctl };
+	struct store *store CTL_CLOSE = NULL;
+	enum ctl_status status;
+
+	argp_parse(&parser, argc, argv, 0, NULL, &arguments);
+	status = ctl_open(ctl, &store);
+	return status == CTL_DONE ? run(&arguments, store) : status;
+}

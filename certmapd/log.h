@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * log.h owns the form of the daemon's log: one line per event of at most 1 KiB, key=value, with the
+ * same values as journal fields CERTMAP_KEY; plain lines on stderr where that is no journal.
+ *
+ * Values from outside are escaped here and nowhere else, so that nobody can forget it.
+ */
+#pragma once
+
+#include "span.h"
+
+#include <inttypes.h>
+
+#define LOG_LINE_MAX_BYTES 1024u
+#define LOG_FIELDS_MAX 16u
+#define LOG_FIELD_MAX_BYTES 320u /* a field: CERTMAP_, key, =, value */
+
+/* A line under construction; starts with log_begin(). */
+struct log_line {
+	int priority; /* syslog(3) */
+	size_t message_length;
+	size_t field_count;
+	char message[LOG_LINE_MAX_BYTES];
+	char fields[LOG_FIELDS_MAX][LOG_FIELD_MAX_BYTES];
+};
+
+/* `event` opens the line, as in "lookup". */
+void log_begin(struct log_line *line, int priority, const char *event);
+/* Adds key=value, in order; a span that is not there adds nothing. `key` is lower case and '_'. */
+void log_add(struct log_line *line, const char *key, struct span value);
+void log_add_number(struct log_line *line, const char *key, int64_t value);
+void log_send(const struct log_line *line);
+
+/* A line of our own words. */
+__attribute__((format(printf, 2, 3))) void log_words(int priority, const char *format, ...);

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* lookup.c owns the steps of a lookup, and the state of the database between two of them. */
+#include "lookup.h"
+
+#include "armour.h"
+#include "certificate.h"
+#include "index.h"
+#include "policy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+_Static_assert(MAPPING_ACCOUNT_MAX_BYTES == ACCOUNT_MAX_BYTES, "an account fits the reply");
+_Static_assert(ARMOUR_DER_MAX_BYTES >= EVIDENCE_MAX_BYTES, "opened evidence fits its room");
+_Static_assert(FINGERPRINT_HEX_BYTES == 2 * FINGERPRINT_BYTES, "a fingerprint is whole");
+
+/* A lookup that comes right after an edit settles it in passing: some hundred rows at most, a
+ * pause that nobody notices. */
+#define SETTLE_INLINE_USEC 10000u
+/* A longer queue is worked off between lookups, in slices that delay a hit by no more than this. */
+#define SETTLE_SLICE_USEC 1000u
+
+struct lookup {
+	char *path;
+	uid_t owner;
+	struct store *store; /* NULL: not usable, see trouble */
+	struct store_trouble trouble;       /* of reading; "" while all is well */
+	struct store_trouble write_trouble; /* of settling facts; reads may work all the same */
+	char news[sizeof(struct store_trouble) + 64];
+	bool has_news;
+	bool has_work;
+	bool is_backlogged; /* the queue is longer than one inline slice */
+	bool has_seen_history;
+	int64_t seen_history_id, newest_history_id;
+};
+
+/* The evidence of a request, opened: what the gates and the store want to know of it. */
+struct evidence {
+	enum policy_evidence finding;
+	struct span der; /* not there where the evidence is a fingerprint */
+	uint8_t fingerprint[FINGERPRINT_BYTES];
+};
+
+enum error lookup_new(const char *database_path, uid_t owner, struct lookup **ret)
+{
+	struct lookup *lookup = calloc(1, sizeof *lookup);
+
+	if (!lookup || !(lookup->path = strdup(database_path))) {
+		free(lookup);
+		return ERROR_MEMORY;
+	}
+	lookup->owner = owner;
+	*ret = lookup;
+	return OK;
+}
+
+void lookup_free(struct lookup *lookup)
+{
+	if (!lookup)
+		return;
+	store_close(lookup->store);
+	free(lookup->path);
+	free(lookup);
+}
+
+const char *lookup_take_news(struct lookup *lookup)
+{
+	if (!lookup->has_news)
+		return NULL;
+	lookup->has_news = false;
+	return lookup->news;
+}
+
+bool lookup_is_usable(const struct lookup *lookup)
+{
+	return lookup->trouble.text[0] == '\0';
+}
+
+bool lookup_has_work(const struct lookup *lookup)
+{
+	return lookup->has_work;
+}
+
+static void close_store(struct lookup *lookup)
+{
+	store_close(lookup->store);
+	lookup->store = NULL;
+	lookup->has_work = lookup->is_backlogged = lookup->has_seen_history = false;
+}
+
+/* The same cause makes one line, however many lookups meet it. */
+static void note_trouble(
+	struct lookup *lookup, struct store_trouble *kept, const struct store_trouble *trouble)
+{
+	if (strcmp(kept->text, trouble->text) == 0)
+		return;
+	*kept = *trouble;
+	snprintf(lookup->news, sizeof lookup->news, "%s", trouble->text);
+	lookup->has_news = true;
+}
+
+static void note_recovery(struct lookup *lookup, struct store_trouble *kept, const char *what)
+{
+	if (kept->text[0] == '\0')
+		return;
+	kept->text[0] = '\0';
+	snprintf(lookup->news, sizeof lookup->news, "database %s %s", lookup->path, what);
+	lookup->has_news = true;
+}
+
+/* After this the store is open and the file that the path names, or it is not open. A file that
+ * was replaced is taken up by the same lookup that notices it. */
+static enum error ready_store(struct lookup *lookup, struct store_trouble *ret_trouble)
+{
+	if (lookup->store && store_check_place(lookup->store, ret_trouble) != OK)
+		close_store(lookup);
+	if (lookup->store)
+		return OK;
+	return store_open(
+		lookup->path, lookup->owner, STORE_USE_DAEMON, &lookup->store, ret_trouble);
+}
+
+static int hex_digit(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+static bool read_fingerprint(struct span text, uint8_t ret[FINGERPRINT_BYTES])
+{
+	if (text.length != FINGERPRINT_HEX_BYTES)
+		return false;
+	for (size_t i = 0; i < FINGERPRINT_BYTES; i++) {
+		int high = hex_digit(text.bytes[2 * i]), low = hex_digit(text.bytes[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		ret[i] = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}
+
+static void print_fingerprint(
+	const uint8_t fingerprint[FINGERPRINT_BYTES], char ret[FINGERPRINT_HEX_BYTES + 1])
+{
+	for (size_t i = 0; i < FINGERPRINT_BYTES; i++)
+		snprintf(ret + 2 * i, 3, "%02x", fingerprint[i]);
+}
+
+/* Authenticate takes a certificate. The account phase asks whether what an authenticate found still
+ * stands, and names it by its fingerprint: the service may not hand over the certificate twice.
+ * Nothing is inferred from one kind to another. `der` is the room for ARMOUR_DER_MAX_BYTES. */
+static enum error open_evidence(
+	const struct request *request, uint8_t *der, struct evidence *ret)
+{
+	struct evidence evidence = { .finding = POLICY_EVIDENCE_NOT_ACCEPTED };
+	enum error error = OK;
+	size_t length;
+
+	if (request->phase == PHASE_AUTHENTICATE && request->kind == EVIDENCE_CERTIFICATE) {
+		evidence.finding = POLICY_EVIDENCE_MALFORMED;
+		if (armour_open_text(request->evidence, der, ARMOUR_DER_MAX_BYTES, &length) ==
+			ARMOUR_OPENED) {
+			evidence.finding = POLICY_EVIDENCE_WHOLE;
+			evidence.der = span_of(der, length);
+			error = certificate_fingerprint(evidence.der, evidence.fingerprint);
+		}
+	} else if (request->phase == PHASE_ACCOUNT && request->kind == EVIDENCE_FINGERPRINT) {
+		evidence.finding = read_fingerprint(request->evidence, evidence.fingerprint)
+					   ? POLICY_EVIDENCE_WHOLE
+					   : POLICY_EVIDENCE_MALFORMED;
+	}
+	if (error == OK)
+		*ret = evidence;
+	return error;
+}
+
+/* Whether rows that are not worked out yet could change the answer. The exact row always wins. The
+ * row of '*' stays too, since a duplicate never displaces it, unless an exact row may hide it. */
+static bool is_settled(const struct store_answer *answer)
+{
+	if (!answer->has_pending)
+		return true;
+	for (size_t i = 0; i < answer->mapping_count; i++)
+		if (answer->mappings[i].is_exact || !answer->has_exact_pending)
+			return true;
+	return false;
+}
+
+static void note_settling(
+	struct lookup *lookup, enum error error, bool more, const struct store_trouble *trouble)
+{
+	if (error == OK) {
+		lookup->has_work = lookup->is_backlogged = more;
+		note_recovery(lookup, &lookup->write_trouble, "takes facts again");
+	} else if (error != ERROR_BUSY) {
+		/* A full or read-only disk: not before the next lookup asks for it again. */
+		lookup->has_work = false;
+		note_trouble(lookup, &lookup->write_trouble, trouble);
+	}
+}
+
+bool lookup_work(struct lookup *lookup)
+{
+	struct store_trouble trouble = { "" };
+	bool more = false;
+	enum error error;
+
+	if (!lookup->store || !lookup->has_work)
+		return true;
+	error = index_settle(lookup->store, SETTLE_SLICE_USEC, &more, &trouble);
+	note_settling(lookup, error, more, &trouble);
+	return error == OK;
+}
+
+/* Settles what an edit left behind, or reads it where it can't be settled now. */
+static enum error find_after_edit(struct lookup *lookup, struct span service,
+	const struct evidence *evidence, struct store_answer *ret,
+	struct store_trouble *ret_trouble)
+{
+	struct store_trouble trouble = { "" };
+	bool more = false, complete;
+	enum error error = index_settle(lookup->store, SETTLE_INLINE_USEC, &more, &trouble);
+
+	note_settling(lookup, error, more, &trouble);
+	if (error == OK)
+		return store_find(lookup->store, service, evidence->fingerprint, evidence->der,
+			ret, ret_trouble);
+	return index_find(lookup->store, SETTLE_INLINE_USEC, service, evidence->fingerprint,
+		evidence->der, ret, &complete, ret_trouble);
+}
+
+static enum error find(struct lookup *lookup, struct span service,
+	const struct evidence *evidence, bool may_wait, struct store_answer *ret,
+	struct store_trouble *ret_trouble)
+{
+	bool is_whole = evidence->finding == POLICY_EVIDENCE_WHOLE;
+	struct store_answer answer;
+	enum error error;
+
+	error = store_find(lookup->store, service, is_whole ? evidence->fingerprint : NULL,
+		evidence->der, &answer, ret_trouble);
+	if (error != OK)
+		return error;
+	if (answer.has_pending)
+		lookup->has_work = true;
+	if (is_whole && may_wait && !is_settled(&answer) && !lookup->is_backlogged)
+		error = find_after_edit(lookup, service, evidence, &answer, ret_trouble);
+	if (error != OK)
+		return error;
+	if (is_whole && !is_settled(&answer)) {
+		snprintf(ret_trouble->text, sizeof ret_trouble->text,
+			"database %s: new mappings are still being read", lookup->path);
+		return ERROR_BUSY;
+	}
+	*ret = answer;
+	return OK;
+}
+
+static void witness_history(struct lookup *lookup, int64_t history_id)
+{
+	if (!lookup->has_seen_history) {
+		lookup->has_seen_history = true;
+		lookup->seen_history_id = history_id;
+	}
+	lookup->newest_history_id = history_id;
+}
+
+bool lookup_take_edit(struct lookup *lookup, struct store_history *ret)
+{
+	struct store_trouble trouble;
+	bool is_found = false;
+
+	if (!lookup->store || lookup->seen_history_id >= lookup->newest_history_id)
+		return false;
+	if (store_next_history(lookup->store, lookup->seen_history_id, ret, &is_found, &trouble) != OK)
+		return false;
+	lookup->seen_history_id = is_found ? ret->id : lookup->newest_history_id;
+	return is_found;
+}
+
+int64_t lookup_skip_edits(struct lookup *lookup)
+{
+	int64_t skipped = lookup->newest_history_id - lookup->seen_history_id;
+
+	lookup->seen_history_id = lookup->newest_history_id;
+	return skipped;
+}
+
+static void decide(const struct request *request, const struct evidence *evidence,
+	const struct store_answer *answer, struct lookup_outcome *ret)
+{
+	const struct policy_case c = {
+		.service_enabled = answer->service_enabled,
+		.service_inherits = answer->service_inherits,
+		.evidence = evidence->finding,
+		.mappings = answer->mappings,
+		.mapping_count = answer->mapping_count,
+		.match = request->mode != MODE_SET,
+		.asked = request->user,
+		.now_sec = time(NULL),
+	};
+	struct policy_verdict verdict = policy_decide(&c);
+
+	ret->reason = verdict.reason;
+	ret->has_mapping = verdict.mapping != NULL;
+	if (verdict.mapping)
+		ret->mapping = *verdict.mapping;
+}
+
+/* Nothing was found out. One bad row is no reason to give up a good handle. */
+static enum lookup_state give_up(struct lookup *lookup, enum error error,
+	struct store_trouble *trouble, bool may_wait, struct lookup_outcome *ret)
+{
+	if (error == ERROR_BUSY && may_wait)
+		return LOOKUP_WAITS;
+	if (error != ERROR_BUSY) {
+		if (trouble->text[0] == '\0')
+			snprintf(trouble->text, sizeof trouble->text, "database %s: %s", lookup->path,
+				error_text(error));
+		note_trouble(lookup, &lookup->trouble, trouble);
+	}
+	if (error == ERROR_STORE)
+		close_store(lookup);
+	ret->reason = REASON_UNAVAILABLE;
+	ret->has_mapping = false;
+	return LOOKUP_DONE;
+}
+
+enum lookup_state lookup_run(struct lookup *lookup, const struct request *request, bool may_wait,
+	struct lookup_outcome *ret)
+{
+	uint8_t der[ARMOUR_DER_MAX_BYTES];
+	struct store_trouble trouble = { "" };
+	struct evidence evidence;
+	struct store_answer answer;
+	enum error error;
+
+	ret->fingerprint[0] = '\0';
+	if ((error = open_evidence(request, der, &evidence)) != OK)
+		return give_up(lookup, error, &trouble, may_wait, ret);
+	if (evidence.finding == POLICY_EVIDENCE_WHOLE)
+		print_fingerprint(evidence.fingerprint, ret->fingerprint);
+	if ((error = ready_store(lookup, &trouble)) != OK ||
+		(error = find(lookup, request->service, &evidence, may_wait, &answer, &trouble)) != OK)
+		return give_up(lookup, error, &trouble, may_wait, ret);
+
+	note_recovery(lookup, &lookup->trouble, "is in use again");
+	witness_history(lookup, answer.history_id);
+	decide(request, &evidence, &answer, ret);
+	return LOOKUP_DONE;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * lookup.h owns the use case: from a request to a reason. It opens the evidence, asks the store,
+ * sees to it that an edit is in force at the next lookup, and lets policy decide.
+ *
+ * It keeps the database open, or finds out again at each lookup why it can't be: a daemon that
+ * exits because of a bad database takes its socket unit down with it. It never logs; what is worth
+ * a line comes out once as news.
+ */
+#pragma once
+
+#include "errors.h"
+#include "mapping.h"
+#include "messages.h"
+#include "reason.h"
+#include "store.h"
+
+struct lookup;
+
+/* `owner` is the uid beside root that may own and write the database. ERROR_MEMORY. */
+WARN_UNUSED enum error lookup_new(const char *database_path, uid_t owner, struct lookup **ret);
+void lookup_free(struct lookup *lookup);
+
+enum lookup_state {
+	LOOKUP_DONE,
+	LOOKUP_WAITS, /* facts are still being worked out, or a lock is held: run it again later */
+};
+
+struct lookup_outcome {
+	enum reason reason;
+	bool has_mapping; /* the one that decided, also where the answer is no */
+	struct mapping mapping;
+	char fingerprint[FINGERPRINT_HEX_BYTES + 1]; /* "": the evidence had none */
+};
+
+/* Decides. With `may_wait` false it is answered now: what can't be known is `unavailable`, never
+ * `unmapped`. *ret is filled with LOOKUP_DONE alone. The clock is read here. */
+enum lookup_state lookup_run(struct lookup *lookup, const struct request *request, bool may_wait,
+	struct lookup_outcome *ret);
+
+/* Whether mappings are queued whose facts lookup_work() would settle. */
+bool lookup_has_work(const struct lookup *lookup);
+/* Settles queued mappings for a short while. False: not now, somebody else writes. */
+bool lookup_work(struct lookup *lookup);
+
+/* What happened to the database since the last call, once: "database ... is missing", "... is in
+ * use again". NULL: nothing new. Dies with the next call to the lookup. */
+const char *lookup_take_news(struct lookup *lookup);
+/* Whether the last lookup found the database usable. */
+bool lookup_is_usable(const struct lookup *lookup);
+
+/* The next edit of the database that was committed since the daemon opened it: a witness outside of
+ * the file. False: none. */
+bool lookup_take_edit(struct lookup *lookup, struct store_history *ret);
+/* Leaves the rest of them out, and tells how many that are: a bulk load would drown the log, and
+ * stands in the history. */
+int64_t lookup_skip_edits(struct lookup *lookup);

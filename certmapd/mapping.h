@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * mapping.h owns the plain picture of one mapping as a lookup sees it: its row, its facts, and how
+ * it stands to the service that asks. The store fills it, policy judges it; it knows neither.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define MAPPING_ACCOUNT_MAX_BYTES 256u
+#define MAPPING_SUBJECT_MAX_BYTES 1024u
+
+/* For a limit that is not set. */
+#define MAPPING_NO_LIMIT INT64_MIN
+
+struct mapping {
+	int64_t id;
+	char account[MAPPING_ACCOUNT_MAX_BYTES + 1]; /* terminated, checked to hold no NUL */
+	bool is_exact;     /* of the service that asks; otherwise of '*' */
+	bool is_identical; /* the stored DER equals the presented bytes, compared whole */
+	bool is_hidden;    /* of '*', and the service has a row of its own for this account */
+	bool enabled;
+	bool has_uid;
+	uint32_t uid;
+	int64_t valid_from_sec;  /* Unix seconds, UTC; MAPPING_NO_LIMIT: none. */
+	int64_t valid_until_sec; /* Both ends belong to the validity, here and below. */
+	int64_t not_before_sec;  /* the certificate's own, always there */
+	int64_t not_after_sec;
+	char subject[MAPPING_SUBJECT_MAX_BYTES + 1]; /* UTF-8, not escaped: decoration */
+};
+
+/* The mappings of one certificate that a service can see: its own and that of '*', no more,
+ * since a certificate stands once in a scope. */
+#define MAPPING_SCOPES 2u

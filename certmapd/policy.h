@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * policy.h owns the decision: which gate a lookup fails first, or that it fails none.
+ *
+ * Pure functions over plain structs: no clock, descriptor, SQL or X.509, so that one table of rows
+ * can test every gate and every pair of them, and certmapctl explain walks the same ones.
+ */
+#pragma once
+
+#include "mapping.h"
+#include "reason.h"
+#include "span.h"
+
+#include <stddef.h>
+
+enum policy_evidence {
+	POLICY_EVIDENCE_NOT_ACCEPTED = 0, /* of a kind that the service may not use */
+	POLICY_EVIDENCE_MALFORMED,        /* not whole */
+	POLICY_EVIDENCE_WHOLE,
+};
+
+/* Everything that a decision depends on. Borrowed; zero-initialised it denies. */
+struct policy_case {
+	bool service_enabled;
+	bool service_inherits; /* sees the mappings of '*' */
+	enum policy_evidence evidence;
+	const struct mapping *mappings; /* of this certificate, at most one per scope */
+	size_t mapping_count;
+	bool match;       /* the mapped account must equal `asked` */
+	struct span asked; /* the account that the service asked for, where there is one */
+	int64_t now_sec;  /* Unix seconds, UTC */
+};
+
+struct policy_verdict {
+	enum reason reason;            /* zero-initialised: REASON_UNKNOWN, never a yes */
+	const struct mapping *mapping; /* the one that decided, NULL where none was found */
+};
+
+/* The first gate that fails names the reason. */
+struct policy_verdict policy_decide(const struct policy_case *c);

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * store.c owns opening: the checks on file and directory, application and version, and the
+ * settings of the handle; and the small tools that the other store files share.
+ */
+#include "store_private.h"
+
+#include "migrations.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* SQLite's own cache. The file is read through the page cache of the kernel anyway, and a
+ * million mappings must not make the daemon fat. */
+#define CACHE_KIBIBYTES "2048"
+
+#define TOOL_PATIENCE_MSEC 5000
+
+enum error store_explain(struct store_trouble *ret_trouble, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(ret_trouble->text, sizeof ret_trouble->text, format, arguments);
+	va_end(arguments);
+	return ERROR_STORE;
+}
+
+enum error store_failed(struct store *store, struct store_trouble *ret_trouble)
+{
+	store_explain(ret_trouble, "%s: %s", store->path, sqlite3_errmsg(store->db));
+	switch (sqlite3_extended_errcode(store->db) & 0xff) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return ERROR_BUSY;
+	case SQLITE_NOMEM:
+		return ERROR_MEMORY;
+	case SQLITE_CONSTRAINT:
+		snprintf(ret_trouble->text, sizeof ret_trouble->text, "%s", sqlite3_errmsg(store->db));
+		return ERROR_REFUSED;
+	default:
+		return ERROR_STORE;
+	}
+}
+
+void store_reset(sqlite3_stmt **statement)
+{
+	if (*statement) {
+		sqlite3_reset(*statement);
+		sqlite3_clear_bindings(*statement);
+	}
+}
+
+enum error store_prepare(struct store *store, enum store_slot slot, const char *sql,
+	sqlite3_stmt **ret, struct store_trouble *ret_trouble)
+{
+	if (!store->statements[slot] &&
+		sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
+			&store->statements[slot], NULL) != SQLITE_OK)
+		return store_failed(store, ret_trouble);
+	*ret = store->statements[slot];
+	return OK;
+}
+
+enum error store_run(
+	struct store *store, sqlite3_stmt *statement, struct store_trouble *ret_trouble)
+{
+	if (sqlite3_step(statement) != SQLITE_DONE)
+		return store_failed(store, ret_trouble);
+	return OK;
+}
+
+static enum error check_owner(const char *what, const char *path, const struct stat *status,
+	uid_t owner, struct store_trouble *ret_trouble)
+{
+	if (status->st_uid != 0 && status->st_uid != owner)
+		return store_explain(ret_trouble,
+			"%s %s belongs to uid %u: it must belong to root or to uid %u", what, path,
+			(unsigned)status->st_uid, (unsigned)owner);
+	if (status->st_mode & (S_IWGRP | S_IWOTH))
+		return store_explain(ret_trouble,
+			"%s %s is writable by others (mode %04o): chmod go-w %s", what, path,
+			(unsigned)status->st_mode & 07777, path);
+	return OK;
+}
+
+/* lstat(2): a symbolic link in either place could be pointed elsewhere between two looks. */
+enum error store_check_directory(const char *path, uid_t owner, struct stat *ret_status,
+	struct store_trouble *ret_trouble)
+{
+	char copy[PATH_MAX];
+	struct stat status;
+	const char *directory;
+	enum error error;
+
+	if ((size_t)snprintf(copy, sizeof copy, "%s", path) >= sizeof copy)
+		return store_explain(ret_trouble, "the path of the database is too long");
+	directory = dirname(copy);
+
+	if (lstat(directory, &status) < 0)
+		return errno == ENOENT
+			? store_explain(ret_trouble,
+				"directory %s is missing: `systemd-tmpfiles --create` makes that of an "
+				"installed certmap, and so does "
+				"`install -d -m 0700 -o certmap -g certmap %s`",
+				directory, directory)
+			: store_explain(ret_trouble, "directory %s: %s", directory, strerror(errno));
+	if (!S_ISDIR(status.st_mode))
+		return store_explain(ret_trouble,
+			"%s is not a directory (a symbolic link is not followed)", directory);
+	error = check_owner("directory", directory, &status, owner, ret_trouble);
+	if (error == OK)
+		*ret_status = status;
+	return error;
+}
+
+static enum error check_place(const char *path, uid_t owner, struct stat *ret_status,
+	struct store_trouble *ret_trouble)
+{
+	struct stat directory_status, status;
+	enum error error = store_check_directory(path, owner, &directory_status, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (lstat(path, &status) < 0)
+		return errno == ENOENT
+			? store_explain(ret_trouble,
+				"database %s is missing: `certmapctl init` makes one", path)
+			: store_explain(ret_trouble, "database %s: %s", path, strerror(errno));
+	if (!S_ISREG(status.st_mode))
+		return store_explain(ret_trouble,
+			"database %s is not a regular file (a symbolic link is not followed)", path);
+	error = check_owner("database", path, &status, owner, ret_trouble);
+	if (error == OK)
+		*ret_status = status;
+	return error;
+}
+
+enum error store_check_place(struct store *store, struct store_trouble *ret_trouble)
+{
+	struct stat status;
+	enum error error = check_place(store->path, store->owner, &status, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (status.st_dev != store->device || status.st_ino != store->inode)
+		return store_explain(ret_trouble, "database %s is another file now", store->path);
+	return OK;
+}
+
+enum error store_read_versions(struct store *store, int64_t *ret_application_id,
+	int64_t *ret_user_version, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_VERSION,
+		"SELECT application_id, user_version FROM pragma_application_id, pragma_user_version",
+		&statement, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (sqlite3_step(statement) != SQLITE_ROW)
+		return store_failed(store, ret_trouble);
+	*ret_application_id = sqlite3_column_int64(statement, 0);
+	*ret_user_version = sqlite3_column_int64(statement, 1);
+	return OK;
+}
+
+static enum error check_version(struct store *store, struct store_trouble *ret_trouble)
+{
+	int64_t application_id, user_version;
+	enum error error =
+		store_read_versions(store, &application_id, &user_version, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (application_id != STORE_APPLICATION_ID)
+		return store_explain(ret_trouble,
+			"%s is not a certmap database (application_id %lld)", store->path,
+			(long long)application_id);
+	if (user_version < (int64_t)migration_count)
+		return store_explain(ret_trouble,
+			"%s has schema version %lld and this program works with %u: run `certmapctl migrate`",
+			store->path, (long long)user_version, migration_count);
+	if (user_version > (int64_t)migration_count)
+		return store_explain(ret_trouble,
+			"%s has schema version %lld and this program knows only up to %u: it is too old",
+			store->path, (long long)user_version, migration_count);
+	return OK;
+}
+
+/* The file is edited by people and may be damaged or made by somebody else: its schema gets no
+ * functions with side effects, and nothing here may write around SQLite's own rules. */
+static enum error configure(
+	struct store *store, enum store_use use, struct store_trouble *ret_trouble)
+{
+	const char *synchronous =
+		use == STORE_USE_TOOL ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL";
+	int on;
+
+	sqlite3_extended_result_codes(store->db, 1);
+	sqlite3_busy_timeout(store->db, use == STORE_USE_TOOL ? TOOL_PATIENCE_MSEC : 0);
+	if (sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, &on) != SQLITE_OK ||
+		sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, &on) != SQLITE_OK ||
+		sqlite3_exec(store->db,
+			"PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;"
+			"PRAGMA cache_size = -" CACHE_KIBIBYTES,
+			NULL, NULL, NULL) != SQLITE_OK ||
+		sqlite3_exec(store->db, synchronous, NULL, NULL, NULL) != SQLITE_OK)
+		return store_failed(store, ret_trouble);
+	return OK;
+}
+
+/* SQLITE_OPEN_NOFOLLOW refuses a symbolic link anywhere in the path, and /var may well be one: the
+ * directory is resolved here, the file itself never. */
+static enum error open_handle(struct store *store, struct store_trouble *ret_trouble)
+{
+	char copy[PATH_MAX], directory[PATH_MAX], name[PATH_MAX], resolved[2 * PATH_MAX];
+
+	snprintf(copy, sizeof copy, "%s", store->path);
+	if (!realpath(dirname(copy), directory))
+		return store_explain(ret_trouble, "directory of %s: %s", store->path,
+			strerror(errno));
+	snprintf(copy, sizeof copy, "%s", store->path);
+	snprintf(name, sizeof name, "%s", basename(copy));
+	snprintf(resolved, sizeof resolved, "%s/%s", directory, name);
+
+	if (sqlite3_open_v2(resolved, &store->db,
+		    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX |
+			    SQLITE_OPEN_EXRESCODE,
+		    NULL) != SQLITE_OK)
+		return store->db ? store_failed(store, ret_trouble) : ERROR_MEMORY;
+	return OK;
+}
+
+void store_close(struct store *store)
+{
+	if (!store)
+		return;
+	for (size_t i = 0; i < STORE_SLOTS; i++)
+		sqlite3_finalize(store->statements[i]);
+	sqlite3_close(store->db);
+	free(store->lent);
+	free(store->path);
+	free(store);
+}
+
+static void close_store(struct store **store)
+{
+	store_close(*store);
+}
+
+enum error store_open_file(const char *path, uid_t owner, enum store_use use, struct store **ret,
+	struct store_trouble *ret_trouble)
+{
+	__attribute__((cleanup(close_store))) struct store *store = calloc(1, sizeof *store);
+	struct stat status;
+	enum error error;
+
+	if (!store || !(store->path = strdup(path)))
+		return ERROR_MEMORY;
+	store->owner = owner;
+	if ((error = check_place(path, owner, &status, ret_trouble)) != OK)
+		return error;
+	store->device = status.st_dev;
+	store->inode = status.st_ino;
+	if ((error = open_handle(store, ret_trouble)) != OK ||
+		(error = configure(store, use, ret_trouble)) != OK)
+		return error;
+
+	/* Replaced between the look and the opening: then the next try sees the new file. */
+	if ((error = store_check_place(store, ret_trouble)) != OK)
+		return error;
+	*ret = store;
+	store = NULL;
+	return OK;
+}
+
+enum error store_open(const char *path, uid_t owner, enum store_use use, struct store **ret,
+	struct store_trouble *ret_trouble)
+{
+	__attribute__((cleanup(close_store))) struct store *store = NULL;
+	enum error error;
+
+	if ((error = store_open_file(path, owner, use, &store, ret_trouble)) != OK ||
+		(error = check_version(store, ret_trouble)) != OK)
+		return error;
+	*ret = store;
+	store = NULL;
+	return OK;
+}
+
+static enum error run_once(struct store *store, enum store_slot slot, const char *sql,
+	struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, slot, sql, &statement, ret_trouble);
+
+	return error == OK ? store_run(store, statement, ret_trouble) : error;
+}
+
+enum error store_begin_read(struct store *store, struct store_trouble *ret_trouble)
+{
+	return run_once(store, STORE_BEGIN_READ, "BEGIN DEFERRED", ret_trouble);
+}
+
+enum error store_begin_write(struct store *store, struct store_trouble *ret_trouble)
+{
+	return run_once(store, STORE_BEGIN_WRITE, "BEGIN IMMEDIATE", ret_trouble);
+}
+
+enum error store_commit(struct store *store, struct store_trouble *ret_trouble)
+{
+	return run_once(store, STORE_COMMIT, "COMMIT", ret_trouble);
+}
+
+void store_rollback(struct store *store)
+{
+	if (!sqlite3_get_autocommit(store->db))
+		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+enum error store_check_version(struct store *store, struct store_trouble *ret_trouble)
+{
+	unsigned data_version = store->data_version;
+
+	/* Counts the commits of others; it moves only once a read has begun, so this is called
+	 * inside of one (sqlite3_file_control, SQLITE_FCNTL_DATA_VERSION). */
+	sqlite3_file_control(store->db, "main", SQLITE_FCNTL_DATA_VERSION, &data_version);
+	if (data_version == store->data_version)
+		return OK;
+	enum error error = check_version(store, ret_trouble);
+	if (error == OK)
+		store->data_version = data_version;
+	return error;
+}
+
+bool store_read_flag(sqlite3_stmt *statement, int column, bool *ret)
+{
+	int64_t value;
+
+	if (!store_read_integer(statement, column, 0, 1, &value))
+		return false;
+	*ret = value == 1;
+	return true;
+}
+
+bool store_read_integer(
+	sqlite3_stmt *statement, int column, int64_t lowest, int64_t highest, int64_t *ret)
+{
+	if (sqlite3_column_type(statement, column) != SQLITE_INTEGER)
+		return false;
+	int64_t value = sqlite3_column_int64(statement, column);
+	if (value < lowest || value > highest)
+		return false;
+	*ret = value;
+	return true;
+}
+
+bool store_read_limit(sqlite3_stmt *statement, int column, int64_t none, int64_t *ret)
+{
+	if (sqlite3_column_type(statement, column) == SQLITE_NULL) {
+		*ret = none;
+		return true;
+	}
+	return store_read_integer(statement, column, 0, INT64_MAX, ret);
+}
+
+bool store_read_text(sqlite3_stmt *statement, int column, char *ret, size_t capacity)
+{
+	if (sqlite3_column_type(statement, column) != SQLITE_TEXT)
+		return false;
+	const char *text = (const char *)sqlite3_column_text(statement, column);
+	size_t length = (size_t)sqlite3_column_bytes(statement, column);
+	if (!text || length == 0 || length >= capacity)
+		return false;
+	for (size_t i = 0; i < length; i++)
+		if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+			return false;
+	memcpy(ret, text, length);
+	ret[length] = '\0';
+	return true;
+}
+
+void store_read_note(sqlite3_stmt *statement, int column, char *ret, size_t capacity)
+{
+	const char *text = (const char *)sqlite3_column_text(statement, column);
+
+	snprintf(ret, capacity, "%s", text ? text : "");
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * store.h owns the open database: is the file safe to believe, is it ours and of our version, and
+ * one prepared statement per question. The files store*.c are the ones that know SQLite.
+ *
+ * A store belongs to one thread. It never creates or migrates a database (store_migrate.h does),
+ * and a text about what is wrong names the file and the remedy.
+ */
+#pragma once
+
+#include "errors.h"
+#include "mapping.h"
+#include "span.h"
+
+#include <sys/types.h>
+
+#define STORE_FINGERPRINT_BYTES 32u
+
+/* Who works with the store. */
+enum store_use {
+	/* Waits for nobody's lock, since a whole event loop would wait. Its commits are safe from a
+	 * crash of the process, and a power cut can only undo facts, which are worked out again. */
+	STORE_USE_DAEMON,
+	/* A person waits with it, for seconds, and what it commits stays. */
+	STORE_USE_TOOL,
+};
+
+struct store;
+
+/* What is wrong, for people: one line, no full stop at the end. Set with ERROR_STORE and
+ * ERROR_REFUSED, and with ERROR_BUSY where it is known. */
+struct store_trouble {
+	char text[512];
+};
+
+/* Opens the database at `path`. The file must be a regular file, no symbolic link, that belongs to
+ * root or to `owner` and is writable by nobody else, and so must its directory: whoever can write
+ * them decides who logs in.
+ *
+ * ERROR_STORE: missing, unsafe, not a certmap database, of another schema version, or unreadable;
+ * *ret_trouble says which. ERROR_BUSY: somebody holds it exclusively; try again. ERROR_MEMORY. */
+WARN_UNUSED enum error store_open(const char *path, uid_t owner, enum store_use use,
+	struct store **ret, struct store_trouble *ret_trouble);
+void store_close(struct store *store);
+
+/* Whether the path still names the file that is open, and that is still safe. An open handle goes
+ * on serving a file that was moved, removed or replaced. ERROR_STORE: close and open again. */
+WARN_UNUSED enum error store_check_place(struct store *store, struct store_trouble *ret_trouble);
+
+/* What one statement finds out for a lookup. */
+struct store_answer {
+	bool service_enabled;
+	bool service_inherits;
+	bool has_pending;       /* some mapping's facts are not worked out yet, */
+	bool has_exact_pending; /* one of the asking service among them */
+	int64_t history_id;     /* of the newest entry; 0: none */
+	struct mapping mappings[MAPPING_SCOPES];
+	size_t mapping_count;
+};
+
+/* Asks for the mappings of a certificate that `service` can see. `der` is compared whole with the
+ * stored bytes; where it is not there, the fingerprint has to do. `fingerprint` may be NULL: then
+ * only the service is asked for.
+ * ERROR_BUSY, ERROR_MEMORY; ERROR_STORE: close and open again; ERROR_MALFORMED: a row that would
+ * decide breaks the rules of the schema, whatever let it in. *ret_trouble is set with the last two. */
+WARN_UNUSED enum error store_find(struct store *store, struct span service,
+	const uint8_t fingerprint[STORE_FINGERPRINT_BYTES], struct span der,
+	struct store_answer *ret, struct store_trouble *ret_trouble);
+
+/* A read transaction: everything asked between sees one state of the database. */
+WARN_UNUSED enum error store_begin_read(struct store *store, struct store_trouble *ret_trouble);
+/* A write transaction. ERROR_BUSY: another writer; nothing is waited for. */
+WARN_UNUSED enum error store_begin_write(struct store *store, struct store_trouble *ret_trouble);
+WARN_UNUSED enum error store_commit(struct store *store, struct store_trouble *ret_trouble);
+/* Ends either transaction and undoes what it wrote. Does nothing outside of one. */
+void store_rollback(struct store *store);
+
+/* One entry of the history, for the daemon's log. */
+struct store_history {
+	int64_t id;
+	int64_t mapping_id; /* 0: of another table */
+	char object[16];    /* table */
+	char change[16];    /* insert, update, delete */
+	char who[MAPPING_ACCOUNT_MAX_BYTES + 1]; /* empty: a shell */
+	char words[512];    /* "enabled: 1 -> 0", or the columns of a new or deleted row; may be cut */
+};
+
+/* The first entry after `after_id`; *ret_found says whether there is one. */
+WARN_UNUSED enum error store_next_history(struct store *store, int64_t after_id,
+	struct store_history *ret, bool *ret_found, struct store_trouble *ret_trouble);

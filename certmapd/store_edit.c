@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* store_edit.c owns the statements that change mappings for a person and show them. */
+#include "store_edit.h"
+
+#include "store_private.h"
+
+#include <string.h>
+
+#define STATUS_SQL                                                                                 \
+	"SELECT id, service, account, state, problem, subject, issuer, serial, fingerprint,"       \
+	" not_before, not_after, valid_from, valid_until, replaces, account_uid, note"             \
+	" FROM mapping_status "
+
+static const char *const status_names[STATUS_COLUMNS] = {
+	[STATUS_ID] = "id",
+	[STATUS_SERVICE] = "service",
+	[STATUS_ACCOUNT] = "account",
+	[STATUS_STATE] = "state",
+	[STATUS_PROBLEM] = "problem",
+	[STATUS_SUBJECT] = "subject",
+	[STATUS_ISSUER] = "issuer",
+	[STATUS_SERIAL] = "serial",
+	[STATUS_FINGERPRINT] = "fingerprint",
+	[STATUS_NOT_BEFORE] = "not_before",
+	[STATUS_NOT_AFTER] = "not_after",
+	[STATUS_VALID_FROM] = "valid_from",
+	[STATUS_VALID_UNTIL] = "valid_until",
+	[STATUS_REPLACES] = "replaces",
+	[STATUS_ACCOUNT_UID] = "account_uid",
+	[STATUS_NOTE] = "note",
+};
+
+const char *store_status_name(enum store_status_column column)
+{
+	return status_names[column];
+}
+
+static enum error clear_actor(struct store *store, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(
+		store, STORE_CLEAR_ACTOR, "DELETE FROM actor", &statement, ret_trouble);
+
+	return error == OK ? store_run(store, statement, ret_trouble) : error;
+}
+
+static enum error write_actor(
+	struct store *store, const char *who, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_WRITE_ACTOR,
+		"INSERT INTO actor (name) VALUES (?1)", &statement, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (sqlite3_bind_text(statement, 1, who, -1, SQLITE_STATIC) != SQLITE_OK)
+		return store_failed(store, ret_trouble);
+	return store_run(store, statement, ret_trouble);
+}
+
+/* Cleared first: a row that a shell left in the table would be everybody's name. */
+enum error store_begin_edit(
+	struct store *store, const char *who, struct store_trouble *ret_trouble)
+{
+	enum error error = store_begin_write(store, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if ((error = clear_actor(store, ret_trouble)) != OK ||
+		(error = write_actor(store, who, ret_trouble)) != OK)
+		store_rollback(store);
+	return error;
+}
+
+enum error store_commit_edit(struct store *store, struct store_trouble *ret_trouble)
+{
+	enum error error;
+
+	if ((error = clear_actor(store, ret_trouble)) != OK ||
+		(error = store_commit(store, ret_trouble)) != OK)
+		store_rollback(store);
+	return error;
+}
+
+static bool bind_mapping(sqlite3_stmt *statement, const struct store_new_mapping *mapping)
+{
+	return sqlite3_bind_text(statement, 1, mapping->service, -1, SQLITE_STATIC) == SQLITE_OK &&
+	       sqlite3_bind_text(statement, 2, mapping->account, -1, SQLITE_STATIC) == SQLITE_OK &&
+	       sqlite3_bind_blob64(statement, 3, mapping->certificate.bytes,
+		       mapping->certificate.length, SQLITE_STATIC) == SQLITE_OK &&
+	       sqlite3_bind_int(statement, 4, mapping->enabled) == SQLITE_OK &&
+	       (!mapping->has_uid ||
+		       sqlite3_bind_int64(statement, 5, mapping->uid) == SQLITE_OK) &&
+	       sqlite3_bind_text(statement, 6, mapping->note, -1, SQLITE_STATIC) == SQLITE_OK;
+}
+
+enum error store_insert_mapping(struct store *store, const struct store_new_mapping *mapping,
+	int64_t *ret_id, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_INSERT_MAPPING,
+		"INSERT INTO mapping (service, account, certificate, enabled, account_uid, note)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
+		&statement, ret_trouble);
+	int64_t id;
+
+	if (error != OK)
+		return error;
+	if (!bind_mapping(statement, mapping) || sqlite3_step(statement) != SQLITE_ROW)
+		return store_failed(store, ret_trouble);
+	id = sqlite3_column_int64(statement, 0);
+	if ((error = store_run(store, statement, ret_trouble)) == OK)
+		*ret_id = id;
+	return error;
+}
+
+enum error store_delete_mapping(
+	struct store *store, int64_t id, bool *ret_found, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_DELETE_MAPPING,
+		"DELETE FROM mapping WHERE id = ?1", &statement, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (sqlite3_bind_int64(statement, 1, id) != SQLITE_OK)
+		return store_failed(store, ret_trouble);
+	if ((error = store_run(store, statement, ret_trouble)) == OK)
+		*ret_found = sqlite3_changes(store->db) > 0;
+	return error;
+}
+
+static void read_status(sqlite3_stmt *statement, struct store_status *ret)
+{
+	for (int i = 0; i < STATUS_COLUMNS; i++) {
+		int type = sqlite3_column_type(statement, i);
+		/* Asked for before the length, which is that of the text then. */
+		const unsigned char *text = sqlite3_column_text(statement, i);
+
+		ret->is_number[i] = type == SQLITE_INTEGER;
+		ret->text[i] = span_of(text, (size_t)sqlite3_column_bytes(statement, i));
+	}
+}
+
+/* *ret_any tells whether there was a row at all. */
+static enum error hand_over(struct store *store, sqlite3_stmt *statement,
+	store_status_taker *take, void *context, bool *ret_any, struct store_trouble *ret_trouble)
+{
+	struct store_status row;
+	bool any = false;
+	enum error error;
+	int result;
+
+	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
+		any = true;
+		read_status(statement, &row);
+		if ((error = take(&row, context)) != OK)
+			return error;
+	}
+	if (result != SQLITE_DONE)
+		return store_failed(store, ret_trouble);
+	*ret_any = any;
+	return OK;
+}
+
+enum error store_find_status(struct store *store, int64_t id, store_status_taker *take,
+	void *context, bool *ret_found, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_FIND_STATUS, STATUS_SQL "WHERE id = ?1",
+		&statement, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (sqlite3_bind_int64(statement, 1, id) != SQLITE_OK)
+		return store_failed(store, ret_trouble);
+	return hand_over(store, statement, take, context, ret_found, ret_trouble);
+}
+
+enum error store_list_status(struct store *store, const char *service, const char *account,
+	store_status_taker *take, void *context, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_LIST_STATUS,
+		STATUS_SQL "WHERE (?1 IS NULL OR service = ?1) AND (?2 IS NULL OR account = ?2)"
+			   " ORDER BY id",
+		&statement, ret_trouble);
+	bool any;
+
+	if (error != OK)
+		return error;
+	if (sqlite3_bind_text(statement, 1, service, -1, SQLITE_STATIC) != SQLITE_OK ||
+		sqlite3_bind_text(statement, 2, account, -1, SQLITE_STATIC) != SQLITE_OK)
+		return store_failed(store, ret_trouble);
+	return hand_over(store, statement, take, context, &any, ret_trouble);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * store_edit.h owns the changes that certmapctl makes in the place of a person, and the reading of
+ * what a person wants to see, the view mapping_status.
+ *
+ * The rules of a change stand in the triggers of the schema and nowhere else: ERROR_REFUSED brings
+ * their words.
+ */
+#pragma once
+
+#include "store.h"
+
+/* A write transaction whose changes the history ascribes to `who` (1 to 256 bytes). It ends with
+ * store_commit_edit() or store_rollback(). ERROR_BUSY: another writer, for all our patience. */
+WARN_UNUSED enum error store_begin_edit(
+	struct store *store, const char *who, struct store_trouble *ret_trouble);
+WARN_UNUSED enum error store_commit_edit(
+	struct store *store, struct store_trouble *ret_trouble);
+
+/* What a person gives for a new mapping. Everything is borrowed. */
+struct store_new_mapping {
+	const char *service;
+	const char *account;
+	struct span certificate; /* as it came; stored as the same bytes */
+	bool enabled;
+	bool has_uid;
+	uint32_t uid;
+	const char *note; /* NULL: none */
+};
+
+/* Inside of an edit. *ret_id is the id that SQLite gave. ERROR_REFUSED, ERROR_STORE, ERROR_MEMORY. */
+WARN_UNUSED enum error store_insert_mapping(struct store *store,
+	const struct store_new_mapping *mapping, int64_t *ret_id,
+	struct store_trouble *ret_trouble);
+
+/* Inside of an edit. *ret_found is false where there is no such mapping. */
+WARN_UNUSED enum error store_delete_mapping(
+	struct store *store, int64_t id, bool *ret_found, struct store_trouble *ret_trouble);
+
+/* The columns of the view mapping_status, in its order. */
+enum store_status_column {
+	STATUS_ID,
+	STATUS_SERVICE,
+	STATUS_ACCOUNT,
+	STATUS_STATE,
+	STATUS_PROBLEM,
+	STATUS_SUBJECT,
+	STATUS_ISSUER,
+	STATUS_SERIAL,
+	STATUS_FINGERPRINT,
+	STATUS_NOT_BEFORE,
+	STATUS_NOT_AFTER,
+	STATUS_VALID_FROM,
+	STATUS_VALID_UNTIL,
+	STATUS_REPLACES,
+	STATUS_ACCOUNT_UID,
+	STATUS_NOTE,
+	STATUS_COLUMNS,
+};
+
+/* The column's name in SQL. */
+const char *store_status_name(enum store_status_column column);
+
+/* One row as text, not escaped. It is lent out for the call that it is given to. */
+struct store_status {
+	struct span text[STATUS_COLUMNS]; /* not there: NULL */
+	bool is_number[STATUS_COLUMNS];
+};
+
+/* Takes a row; anything but OK ends the reading and is what the reader returns. */
+typedef enum error store_status_taker(const struct store_status *row, void *context);
+
+/* Hands over the mapping `id`, unless there is none. Also inside of an edit. */
+WARN_UNUSED enum error store_find_status(struct store *store, int64_t id,
+	store_status_taker *take, void *context, bool *ret_found,
+	struct store_trouble *ret_trouble);
+
+/* Hands over the mappings in the order of their ids, of one state of the database. `service` and
+ * `account` choose, byte for byte; NULL: all. */
+WARN_UNUSED enum error store_list_status(struct store *store, const char *service,
+	const char *account, store_status_taker *take, void *context,
+	struct store_trouble *ret_trouble);

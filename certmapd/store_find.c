@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* store_find.c owns the reads of a lookup: the one statement that answers it, and the history. */
+#include "store_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* One statement, so that one state of the database answers: the policy of the service, whether
+ * facts are missing, and the rows of this certificate. The row '*' of service is always there; the
+ * outer joins keep it where nothing else is found. */
+static const char find_sql[] =
+	"SELECT coalesce(own.enabled, every.enabled), coalesce(own.inherit, every.inherit),"
+	" EXISTS (SELECT 1 FROM pending),"
+	" EXISTS (SELECT 1 FROM pending WHERE service = ?1),"
+	" coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0),"
+	" m.id, m.service = ?1, m.account, m.enabled, m.valid_from, m.valid_until, m.account_uid,"
+	" m.service = '*' AND EXISTS"
+	"  (SELECT 1 FROM mapping AS x WHERE x.service = ?1 AND x.account = m.account),"
+	" f.not_before, f.not_after, f.subject, f.der"
+	" FROM service AS every"
+	" LEFT JOIN service AS own ON own.name = ?1"
+	" LEFT JOIN fact AS f"
+	"  ON f.fingerprint = ?2 AND f.service IN (?1, '*') AND f.problem IS NULL"
+	" LEFT JOIN mapping AS m ON m.id = f.mapping_id AND m.service = f.service"
+	" WHERE every.name = '*'";
+
+enum find_column {
+	FIND_SERVICE_ENABLED,
+	FIND_SERVICE_INHERITS,
+	FIND_HAS_PENDING,
+	FIND_HAS_EXACT_PENDING,
+	FIND_HISTORY_ID,
+	FIND_ID,
+	FIND_IS_EXACT,
+	FIND_ACCOUNT,
+	FIND_ENABLED,
+	FIND_VALID_FROM,
+	FIND_VALID_UNTIL,
+	FIND_UID,
+	FIND_IS_HIDDEN,
+	FIND_NOT_BEFORE,
+	FIND_NOT_AFTER,
+	FIND_SUBJECT,
+	FIND_DER,
+};
+
+/* The columns id, exact, account, enabled, valid_from, valid_until, account_uid, hidden in this
+ * order, from `first` on: what a lookup and the queue read of a row alike. */
+bool store_read_mapping(sqlite3_stmt *statement, int first, struct mapping *ret)
+{
+	struct mapping m = { 0 };
+	int64_t uid;
+
+	if (!store_read_integer(statement, first, 1, INT64_MAX, &m.id) ||
+		!store_read_flag(statement, first + 1, &m.is_exact) ||
+		!store_read_text(statement, first + 2, m.account, sizeof m.account) ||
+		!store_read_flag(statement, first + 3, &m.enabled) ||
+		!store_read_limit(statement, first + 4, MAPPING_NO_LIMIT, &m.valid_from_sec) ||
+		!store_read_limit(statement, first + 5, MAPPING_NO_LIMIT, &m.valid_until_sec) ||
+		!store_read_limit(statement, first + 6, -1, &uid) || uid > UINT32_MAX - 1 ||
+		!store_read_flag(statement, first + 7, &m.is_hidden))
+		return false;
+	m.has_uid = uid >= 0;
+	m.uid = m.has_uid ? (uint32_t)uid : 0;
+	*ret = m;
+	return true;
+}
+
+static bool read_facts(sqlite3_stmt *statement, struct span der, struct mapping *m)
+{
+	if (!store_read_integer(
+		    statement, FIND_NOT_BEFORE, INT64_MIN, INT64_MAX, &m->not_before_sec) ||
+		!store_read_integer(
+			statement, FIND_NOT_AFTER, INT64_MIN, INT64_MAX, &m->not_after_sec) ||
+		sqlite3_column_type(statement, FIND_DER) != SQLITE_BLOB)
+		return false;
+	store_read_note(statement, FIND_SUBJECT, m->subject, sizeof m->subject);
+	const void *stored = sqlite3_column_blob(statement, FIND_DER);
+	m->is_identical = !span_is_present(der) ||
+			  span_is_equal(der, span_of(stored, (size_t)sqlite3_column_bytes(statement, FIND_DER)));
+	return true;
+}
+
+static bool read_service(sqlite3_stmt *statement, struct store_answer *answer)
+{
+	return store_read_flag(statement, FIND_SERVICE_ENABLED, &answer->service_enabled) &&
+	       store_read_flag(statement, FIND_SERVICE_INHERITS, &answer->service_inherits) &&
+	       store_read_flag(statement, FIND_HAS_PENDING, &answer->has_pending) &&
+	       store_read_flag(statement, FIND_HAS_EXACT_PENDING, &answer->has_exact_pending) &&
+	       store_read_integer(
+		       statement, FIND_HISTORY_ID, 0, INT64_MAX, &answer->history_id);
+}
+
+/* Reads the row that the statement stands on. Its mapping part may be empty. */
+static enum error read_row(struct store *store, sqlite3_stmt *statement, struct span der,
+	struct store_answer *answer, struct store_trouble *ret_trouble)
+{
+	struct mapping *m = &answer->mappings[answer->mapping_count];
+
+	if (!read_service(statement, answer)) {
+		store_explain(ret_trouble,
+			"%s: the policy of the service breaks the rules of the schema", store->path);
+		return ERROR_MALFORMED;
+	}
+	if (sqlite3_column_type(statement, FIND_ID) == SQLITE_NULL)
+		return OK;
+	if (answer->mapping_count == MAPPING_SCOPES ||
+		!store_read_mapping(statement, FIND_ID, m) || !read_facts(statement, der, m)) {
+		store_explain(ret_trouble, "%s: mapping %lld breaks the rules of the schema",
+			store->path, (long long)sqlite3_column_int64(statement, FIND_ID));
+		return ERROR_MALFORMED;
+	}
+	answer->mapping_count++;
+	return OK;
+}
+
+enum error store_find(struct store *store, struct span service,
+	const uint8_t fingerprint[STORE_FINGERPRINT_BYTES], struct span der,
+	struct store_answer *ret, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	struct store_answer answer = { 0 };
+	bool has_row = false;
+	int result;
+	enum error error;
+
+	if ((error = store_prepare(store, STORE_FIND, find_sql, &statement, ret_trouble)) != OK)
+		return error;
+	if (sqlite3_bind_text(statement, 1, (const char *)service.bytes, (int)service.length,
+		    SQLITE_STATIC) != SQLITE_OK ||
+		(fingerprint && sqlite3_bind_blob(statement, 2, fingerprint,
+					STORE_FINGERPRINT_BYTES, SQLITE_STATIC) != SQLITE_OK))
+		return store_failed(store, ret_trouble);
+
+	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
+		if (!has_row && (error = store_check_version(store, ret_trouble)) != OK)
+			return error;
+		has_row = true;
+		if ((error = read_row(store, statement, der, &answer, ret_trouble)) != OK)
+			return error;
+	}
+	if (result != SQLITE_DONE)
+		return store_failed(store, ret_trouble);
+	if (!has_row)
+		return store_explain(
+			ret_trouble, "%s: the row '*' of service is missing", store->path);
+	*ret = answer;
+	return OK;
+}
+
+/* An update is told by the columns that changed, a new or deleted row by those that are set. */
+static const char history_sql[] =
+	"SELECT h.id, coalesce(h.mapping_id, 0), h.object, h.change, h.who,"
+	" CASE h.change WHEN 'update' THEN"
+	"  (SELECT group_concat(n.key || ': ' || coalesce(o.value, 'NULL') || ' -> ' ||"
+	"    coalesce(n.value, 'NULL'), ', ')"
+	"   FROM json_each(h.new) AS n JOIN json_each(h.old) AS o ON o.key = n.key"
+	"   WHERE n.value IS NOT o.value)"
+	" ELSE"
+	"  (SELECT group_concat(key || ': ' || value, ', ')"
+	"   FROM json_each(coalesce(h.new, h.old)) WHERE value IS NOT NULL)"
+	" END,"
+	" h.change = 'update' AND h.old_certificate IS NOT NULL"
+	" FROM history AS h WHERE h.id > ?1 ORDER BY h.id LIMIT 1";
+
+static void read_history(sqlite3_stmt *statement, struct store_history *ret)
+{
+	size_t length;
+
+	ret->id = sqlite3_column_int64(statement, 0);
+	ret->mapping_id = sqlite3_column_int64(statement, 1);
+	store_read_note(statement, 2, ret->object, sizeof ret->object);
+	store_read_note(statement, 3, ret->change, sizeof ret->change);
+	store_read_note(statement, 4, ret->who, sizeof ret->who);
+	store_read_note(statement, 5, ret->words, sizeof ret->words);
+	length = strlen(ret->words);
+	if (sqlite3_column_int(statement, 6))
+		snprintf(ret->words + length, sizeof ret->words - length, "%scertificate replaced",
+			length > 0 ? ", " : "");
+}
+
+enum error store_next_history(struct store *store, int64_t after_id, struct store_history *ret,
+	bool *ret_found, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error =
+		store_prepare(store, STORE_NEXT_HISTORY, history_sql, &statement, ret_trouble);
+	int result;
+
+	if (error != OK)
+		return error;
+	if (sqlite3_bind_int64(statement, 1, after_id) != SQLITE_OK)
+		return store_failed(store, ret_trouble);
+	result = sqlite3_step(statement);
+	if (result != SQLITE_ROW && result != SQLITE_DONE)
+		return store_failed(store, ret_trouble);
+	*ret_found = result == SQLITE_ROW;
+	if (*ret_found)
+		read_history(statement, ret);
+	return OK;
+}

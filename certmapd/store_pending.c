@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* store_pending.c owns the statements on the queue of mappings and on their facts. */
+#include "store_pending.h"
+
+#include "store_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The first queued row after ?1. With ?2 (a service) only rows that this service can see; without
+ * it every row, those too whose mapping is gone. */
+static const char next_sql[] =
+	"SELECT p.mapping_id, m.service, m.certificate,"
+	" m.id, m.service IS ?2, m.account, m.enabled, m.valid_from, m.valid_until, m.account_uid,"
+	" m.service = '*' AND EXISTS"
+	"  (SELECT 1 FROM mapping AS x WHERE x.service = ?2 AND x.account = m.account)"
+	" FROM pending AS p LEFT JOIN mapping AS m ON m.id = p.mapping_id"
+	" WHERE p.mapping_id > ?1 AND (?2 IS NULL OR m.service IN (?2, '*'))"
+	" ORDER BY p.mapping_id LIMIT 1";
+
+enum next_column {
+	NEXT_MAPPING_ID,
+	NEXT_SERVICE,
+	NEXT_CERTIFICATE,
+	NEXT_MAPPING,
+};
+
+/* Copies the certificate, so that no read of the database stays open while it is looked at. */
+static enum error lend_certificate(
+	struct store *store, sqlite3_stmt *statement, struct span *ret)
+{
+	const void *bytes = sqlite3_column_blob(statement, NEXT_CERTIFICATE);
+	size_t length = (size_t)sqlite3_column_bytes(statement, NEXT_CERTIFICATE);
+
+	if (!store->lent && !(store->lent = malloc(STORE_CERTIFICATE_MAX_BYTES + 1)))
+		return ERROR_MEMORY;
+	if (length > STORE_CERTIFICATE_MAX_BYTES)
+		length = STORE_CERTIFICATE_MAX_BYTES + 1;
+	if (length > 0)
+		memcpy(store->lent, bytes, length);
+	*ret = span_of(store->lent, length);
+	return OK;
+}
+
+static enum error read_pending(
+	struct store *store, sqlite3_stmt *statement, struct store_pending *ret)
+{
+	struct store_pending pending = {
+		.mapping_id = sqlite3_column_int64(statement, NEXT_MAPPING_ID),
+		.is_gone = sqlite3_column_type(statement, NEXT_MAPPING) == SQLITE_NULL,
+	};
+	int type = sqlite3_column_type(statement, NEXT_CERTIFICATE);
+	enum error error = OK;
+
+	if (!pending.is_gone)
+		pending.is_broken =
+			!store_read_text(statement, NEXT_SERVICE, pending.service,
+				sizeof pending.service) ||
+			(type != SQLITE_TEXT && type != SQLITE_BLOB) ||
+			!store_read_mapping(statement, NEXT_MAPPING, &pending.mapping);
+	if (!pending.is_gone && !pending.is_broken)
+		error = lend_certificate(store, statement, &pending.certificate);
+	if (error == OK)
+		*ret = pending;
+	return error;
+}
+
+enum error store_next_pending(struct store *store, int64_t after_id, struct span service,
+	struct store_pending *ret, bool *ret_found, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error =
+		store_prepare(store, STORE_NEXT_PENDING, next_sql, &statement, ret_trouble);
+	int result;
+
+	if (error != OK)
+		return error;
+	if (sqlite3_bind_int64(statement, 1, after_id) != SQLITE_OK ||
+		(span_is_present(service) &&
+			sqlite3_bind_text(statement, 2, (const char *)service.bytes,
+				(int)service.length, SQLITE_STATIC) != SQLITE_OK))
+		return store_failed(store, ret_trouble);
+	result = sqlite3_step(statement);
+	if (result == SQLITE_ROW)
+		error = read_pending(store, statement, ret);
+	else if (result != SQLITE_DONE)
+		error = store_failed(store, ret_trouble);
+	if (error == OK)
+		*ret_found = result == SQLITE_ROW;
+	return error;
+}
+
+enum error store_find_twin(struct store *store, const char *service,
+	const uint8_t fingerprint[STORE_FINGERPRINT_BYTES], int64_t mapping_id, int64_t *ret_id,
+	struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_FIND_TWIN,
+		"SELECT mapping_id FROM fact WHERE fingerprint = ?1 AND service = ?2"
+		" AND problem IS NULL AND mapping_id <> ?3",
+		&statement, ret_trouble);
+	int result;
+
+	if (error != OK)
+		return error;
+	if (sqlite3_bind_blob(statement, 1, fingerprint, STORE_FINGERPRINT_BYTES, SQLITE_STATIC) !=
+			SQLITE_OK ||
+		sqlite3_bind_text(statement, 2, service, -1, SQLITE_STATIC) != SQLITE_OK ||
+		sqlite3_bind_int64(statement, 3, mapping_id) != SQLITE_OK)
+		return store_failed(store, ret_trouble);
+	result = sqlite3_step(statement);
+	if (result != SQLITE_ROW && result != SQLITE_DONE)
+		return store_failed(store, ret_trouble);
+	*ret_id = result == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+	return OK;
+}
+
+enum error store_drop_pending(
+	struct store *store, int64_t mapping_id, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_DROP_PENDING,
+		"DELETE FROM pending WHERE mapping_id = ?1", &statement, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (sqlite3_bind_int64(statement, 1, mapping_id) != SQLITE_OK)
+		return store_failed(store, ret_trouble);
+	return store_run(store, statement, ret_trouble);
+}
+
+/* REPLACE: a duplicate that is looked at again still has the fact that said so. */
+static const char write_sql[] =
+	"INSERT OR REPLACE INTO fact (mapping_id, service, fingerprint, key_fingerprint, subject,"
+	" issuer, serial, not_before, not_after, der, problem)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+
+/* What is NULL stays unbound, and so NULL in the row. */
+static bool bind_fact(sqlite3_stmt *statement, const struct store_fact *fact)
+{
+	bool is_read = fact->key_fingerprint != NULL;
+
+	return sqlite3_bind_int64(statement, 1, fact->mapping_id) == SQLITE_OK &&
+	       sqlite3_bind_text(statement, 2, fact->service, -1, SQLITE_STATIC) == SQLITE_OK &&
+	       (!fact->fingerprint ||
+		       sqlite3_bind_blob(statement, 3, fact->fingerprint, STORE_FINGERPRINT_BYTES,
+			       SQLITE_STATIC) == SQLITE_OK) &&
+	       (!is_read || (sqlite3_bind_blob(statement, 4, fact->key_fingerprint,
+				     STORE_FINGERPRINT_BYTES, SQLITE_STATIC) == SQLITE_OK &&
+				    sqlite3_bind_int64(statement, 8, fact->not_before_sec) == SQLITE_OK &&
+				    sqlite3_bind_int64(statement, 9, fact->not_after_sec) == SQLITE_OK)) &&
+	       sqlite3_bind_text(statement, 5, fact->subject, -1, SQLITE_STATIC) == SQLITE_OK &&
+	       sqlite3_bind_text(statement, 6, fact->issuer, -1, SQLITE_STATIC) == SQLITE_OK &&
+	       sqlite3_bind_text(statement, 7, fact->serial, -1, SQLITE_STATIC) == SQLITE_OK &&
+	       (!span_is_present(fact->der) ||
+		       sqlite3_bind_blob(statement, 10, fact->der.bytes, (int)fact->der.length,
+			       SQLITE_STATIC) == SQLITE_OK) &&
+	       sqlite3_bind_text(statement, 11, fact->problem, -1, SQLITE_STATIC) == SQLITE_OK;
+}
+
+enum error store_settle_pending(
+	struct store *store, const struct store_fact *fact, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error =
+		store_prepare(store, STORE_WRITE_FACT, write_sql, &statement, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (!bind_fact(statement, fact))
+		return store_failed(store, ret_trouble);
+	if ((error = store_run(store, statement, ret_trouble)) != OK)
+		return error;
+	return store_drop_pending(store, fact->mapping_id, ret_trouble);
+}

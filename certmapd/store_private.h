@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * store_private.h owns what the files store*.c share: the handle, its prepared statements, and the
+ * one translation of SQLite's result codes.
+ */
+#pragma once
+
+#include "store.h"
+
+#include <sqlite3.h>
+#include <sys/stat.h>
+
+#define STORE_APPLICATION_ID 0x434d4150 /* 'CMAP', as in sql/0001-initial.sql */
+
+/* One slot for each statement. A statement is prepared at its first use, beside the code that
+ * binds it, and lives as long as the store. */
+enum store_slot {
+	STORE_FIND,
+	STORE_VERSION,
+	STORE_BEGIN_READ,
+	STORE_BEGIN_WRITE,
+	STORE_COMMIT,
+	STORE_NEXT_HISTORY,
+	STORE_NEXT_PENDING,
+	STORE_FIND_TWIN,
+	STORE_WRITE_FACT,
+	STORE_DROP_PENDING,
+	STORE_WRITE_ACTOR,
+	STORE_CLEAR_ACTOR,
+	STORE_INSERT_MAPPING,
+	STORE_DELETE_MAPPING,
+	STORE_FIND_STATUS,
+	STORE_LIST_STATUS,
+	STORE_SLOTS,
+};
+
+struct store {
+	sqlite3 *db;
+	char *path;
+	uid_t owner;
+	dev_t device; /* of the file that is open, */
+	ino_t inode;  /* see store_check_place() */
+	unsigned data_version;
+	uint8_t *lent; /* the certificate that store_next_pending() lends out */
+	sqlite3_stmt *statements[STORE_SLOTS];
+};
+
+/* store_open() without a look at what the database is: for making and migrating one. */
+WARN_UNUSED enum error store_open_file(const char *path, uid_t owner, enum store_use use,
+	struct store **ret, struct store_trouble *ret_trouble);
+
+/* Whether the directory of `path` is there and safe; ERROR_STORE says what is wrong. */
+WARN_UNUSED enum error store_check_directory(const char *path, uid_t owner,
+	struct stat *ret_status, struct store_trouble *ret_trouble);
+
+WARN_UNUSED enum error store_read_versions(struct store *store, int64_t *ret_application_id,
+	int64_t *ret_user_version, struct store_trouble *ret_trouble);
+
+WARN_UNUSED enum error store_prepare(struct store *store, enum store_slot slot, const char *sql,
+	sqlite3_stmt **ret, struct store_trouble *ret_trouble);
+
+/* Runs a statement that yields no row. */
+WARN_UNUSED enum error store_run(
+	struct store *store, sqlite3_stmt *statement, struct store_trouble *ret_trouble);
+
+/* The error that stands for SQLite's last result code on this handle, with its text. */
+enum error store_failed(struct store *store, struct store_trouble *ret_trouble);
+
+/* Writes a text about what is wrong; returns ERROR_STORE. */
+__attribute__((format(printf, 2, 3))) enum error store_explain(
+	struct store_trouble *ret_trouble, const char *format, ...);
+
+/* Ends a statement's read and forgets what was bound: borrowed bytes must not outlive their call. */
+void store_reset(sqlite3_stmt **statement);
+#define STORE_RESET __attribute__((cleanup(store_reset)))
+
+/* Column readers that believe nothing: CHECK and triggers can be switched off in a shell.
+ * Each returns false where the column is not of the type, size or shape asked for. */
+bool store_read_flag(sqlite3_stmt *statement, int column, bool *ret);
+bool store_read_integer(
+	sqlite3_stmt *statement, int column, int64_t lowest, int64_t highest, int64_t *ret);
+/* A NULL gives `none`. */
+bool store_read_limit(sqlite3_stmt *statement, int column, int64_t none, int64_t *ret);
+/* Text without NUL and other control characters, 1 to capacity - 1 bytes, terminated. */
+bool store_read_text(sqlite3_stmt *statement, int column, char *ret, size_t capacity);
+/* Decoration for people: NULL gives "", what is too long or not text is cut or left out. */
+void store_read_note(sqlite3_stmt *statement, int column, char *ret, size_t capacity);
+
+/* Looks at the version again where somebody has committed since; inside of a read. */
+WARN_UNUSED enum error store_check_version(
+	struct store *store, struct store_trouble *ret_trouble);
+
+/* A mapping's own columns; see store_find.c for their order. */
+bool store_read_mapping(sqlite3_stmt *statement, int first, struct mapping *ret);

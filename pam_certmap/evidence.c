@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * evidence.c owns the three places: the process environment, the PAM environment, the password
+ * item.
+ */
+#include "evidence.h"
+
+#include <security/pam_appl.h>
+#include <security/pam_ext.h>
+#include <security/pam_modules.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char lacks_variable[] = "the variable is not set";
+static const char ignored_variable[] =
+	"the variable is ignored: this program runs with privileges that its caller lacks "
+	"(AT_SECURE), so the caller may have written it";
+static const char left_out_variable[] =
+	"the variable is not set although TLS_CLIENT_S_DN is: ProFTPD leaves out a certificate "
+	"whose PEM is over 2048 bytes";
+
+static bool refuse(enum reason reason, const char *what, const char *name, struct outcome *ret)
+{
+	outcome_refuse(reason, what, ret);
+	ret->name = span_of_string(name);
+	return false;
+}
+
+/* The environment of a setuid or setcap program belongs to whoever started it: su, started by an
+ * ordinary user, passed a forged certificate on. */
+static const char *find_variable(const char *name, const char **ret_what)
+{
+	const char *value = secure_getenv(name);
+
+	if (value)
+		return value;
+	*ret_what = getenv(name) ? ignored_variable : lacks_variable;
+	return NULL;
+}
+
+static const char *find_in(
+	pam_handle_t *pamh, enum source source, const char *name, const char **ret_what)
+{
+	const char *value;
+
+	if (source != SOURCE_PAM_ENVIRONMENT)
+		return find_variable(name, ret_what);
+	value = pam_getenv(pamh, name);
+	if (!value)
+		*ret_what = lacks_variable;
+	return value;
+}
+
+/* ProFTPD leaves a variable of over 2,048 bytes out (PR_TUNABLE_ENV_MAX) and says nothing. */
+static bool is_left_out_by_proftpd(const struct options *options)
+{
+	return options->source == SOURCE_ENVIRONMENT &&
+	       strcmp(options->source_name, "TLS_CLIENT_CERT") == 0 &&
+	       secure_getenv("TLS_CLIENT_S_DN");
+}
+
+static bool check_required(
+	pam_handle_t *pamh, const struct options *options, struct outcome *ret_outcome)
+{
+	const char *what = "the variable has another value than require_env asks for";
+	const char *value;
+
+	if (!options->require_name[0])
+		return true;
+	value = find_in(pamh, options->source, options->require_name, &what);
+	if (value && strcmp(value, options->require_value) == 0)
+		return true;
+	return refuse(REASON_NO_CERTIFICATE, what, options->require_name, ret_outcome);
+}
+
+static bool obtain_variable(pam_handle_t *pamh, const struct options *options, const char **ret,
+	struct outcome *ret_outcome)
+{
+	const char *what = NULL;
+	const char *value = find_in(pamh, options->source, options->source_name, &what);
+
+	if (!value) {
+		if (is_left_out_by_proftpd(options))
+			what = left_out_variable;
+		return refuse(REASON_NO_CERTIFICATE, what, options->source_name, ret_outcome);
+	}
+	*ret = value;
+	return true;
+}
+
+static bool has_conversation(pam_handle_t *pamh)
+{
+	const void *item = NULL;
+	const struct pam_conv *conversation;
+
+	if (pam_get_item(pamh, PAM_CONV, &item) != PAM_SUCCESS)
+		return false;
+	conversation = item;
+	return conversation && conversation->conv;
+}
+
+/* What was typed may have been a password for another module. */
+static void wipe_and_free(char **text)
+{
+	if (*text)
+		explicit_bzero(*text, strlen(*text));
+	free(*text);
+}
+
+/* pam_get_authtok(3) would do, but where the conversation fails it may print a message of its own
+ * in spite of PAM_SILENT, and it does not tell want of memory from want of an answer. */
+static bool prompt_authtok(pam_handle_t *pamh, struct outcome *ret_outcome)
+{
+	__attribute__((cleanup(wipe_and_free))) char *answer = NULL;
+	int code;
+
+	if (!has_conversation(pamh))
+		return outcome_refuse(REASON_NO_CERTIFICATE,
+			"the password item is not set and there is no conversation to ask for it",
+			ret_outcome);
+	code = pam_prompt(pamh, PAM_PROMPT_ECHO_OFF, &answer, "%s", "Password: ");
+	if (code == PAM_BUF_ERR)
+		return outcome_fail(ERROR_MEMORY, "the password item", 0, ret_outcome);
+	if (code != PAM_SUCCESS || !answer)
+		return outcome_refuse(
+			REASON_NO_CERTIFICATE, "the conversation gave no answer", ret_outcome);
+	if (pam_set_item(pamh, PAM_AUTHTOK, answer) != PAM_SUCCESS)
+		return outcome_fail(ERROR_MEMORY, "the password item", 0, ret_outcome);
+	return true;
+}
+
+static bool obtain_authtok(pam_handle_t *pamh, const char **ret, struct outcome *ret_outcome)
+{
+	const void *item = NULL;
+
+	if (pam_get_item(pamh, PAM_AUTHTOK, &item) != PAM_SUCCESS || !item) {
+		if (!prompt_authtok(pamh, ret_outcome))
+			return false;
+		if (pam_get_item(pamh, PAM_AUTHTOK, &item) != PAM_SUCCESS || !item)
+			return outcome_fail(ERROR_SYSTEM, "the password item", 0, ret_outcome);
+	}
+	*ret = item;
+	return true;
+}
+
+bool evidence_obtain(pam_handle_t *pamh, const struct options *options, struct span *ret,
+	struct outcome *ret_outcome)
+{
+	const char *text = NULL;
+	size_t length;
+
+	if (!check_required(pamh, options, ret_outcome))
+		return false;
+	if (options->source == SOURCE_AUTHTOK) {
+		if (!obtain_authtok(pamh, &text, ret_outcome))
+			return false;
+	} else if (!obtain_variable(pamh, options, &text, ret_outcome)) {
+		return false;
+	}
+
+	/* Bounded before anything looks at it. */
+	length = strnlen(text, EVIDENCE_MAX_BYTES + 1);
+	if (length == 0)
+		return refuse(REASON_NO_CERTIFICATE, "the service supplied empty text",
+			options->source_name, ret_outcome);
+	if (length > EVIDENCE_MAX_BYTES)
+		return refuse(REASON_MALFORMED_CERTIFICATE, "longer than 65536 bytes",
+			options->source_name, ret_outcome);
+	*ret = span_of(text, length);
+	return true;
+}

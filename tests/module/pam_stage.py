@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A stage for module tests: PAM services in a directory, a socket, and the driver as the
+application."""
+import os
+import shutil
+import subprocess
+
+import fake_daemon
+
+MODULE = os.environ.get("CERTMAP_MODULE", "build/pam_certmap/pam_certmap.so")
+DRIVER = os.environ.get("CERTMAP_MODULE_DRIVER", "build/tests/module/module-driver")
+
+# security/_pam_types.h
+SUCCESS, SERVICE_ERR, SYSTEM_ERR, BUF_ERR = 0, 3, 4, 5
+AUTH_ERR, CRED_INSUFFICIENT, AUTHINFO_UNAVAIL, USER_UNKNOWN = 7, 8, 9, 10
+SESSION_ERR = 14
+PAM_SILENT, PAM_DISALLOW_NULL_AUTHTOK = 0x8000, 0x1
+
+# syslog(3), without LOG_AUTHPRIV
+LOG_ERR, LOG_NOTICE, LOG_INFO, LOG_DEBUG = 3, 5, 6, 7
+
+PAM_CALLS = ("authenticate", "setcred", "account", "open", "close")
+PREFIX_END = "): "
+
+
+class Run:
+    """What one run of the driver printed."""
+
+    def __init__(self, output):
+        self.events = [line.split("\t") for line in output.splitlines()]
+        self.codes = [int(e[1]) for e in self.events if e[0] in PAM_CALLS]
+        self.raw_log = [e[2] for e in self.events if e[0] == "log"]
+        self.log = [line.split(PREFIX_END, 1)[1] for line in self.raw_log if PREFIX_END in line]
+        self.priorities = [int(e[1]) & 7 for e in self.events if e[0] == "log"]
+        self.environment = dict(
+            e[1].split("=", 1) for e in self.events if e[0] == "pamenv")
+
+    @property
+    def code(self):
+        assert len(self.codes) == 1
+        return self.codes[0]
+
+    @property
+    def line(self):
+        """The one line of the log: each failure is logged once."""
+        assert len(self.raw_log) == 1, self.raw_log
+        assert len(self.raw_log[0]) <= 1024
+        return self.log[0]
+
+    @property
+    def certmap_environment(self):
+        return {n: v for n, v in self.environment.items() if n.startswith("CERTMAP_")}
+
+    def value(self, name):
+        return [e[1] for e in self.events if e[0] == name][-1]
+
+
+class Pam:
+    """A place for one test: services, a socket's path, runs of the driver."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.services = directory / "services"
+        self.services.mkdir(mode=0o755)
+        # libpam complains where there is none.
+        (self.services / "other").write_text(
+            "".join(f"{phase} required pam_deny.so\n" for phase in ("auth", "account", "session")))
+        self.socket = directory / "run" / "lookup"
+        self.socket.parent.mkdir(mode=0o755)
+        self.module = MODULE
+        self.driver = [DRIVER]
+        self.identity = {}
+
+    def become_nobody(self):
+        """Runs the driver as an ordinary user, who may not reach the build directory."""
+        self.driver = [shutil.copy(DRIVER, self.directory)]
+        self.module = shutil.copy(MODULE, self.directory)
+        self.identity = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+
+    def line(self, options, phase="auth", control="required"):
+        return f"{phase} {control} {self.module} socket={self.socket} {options}\n"
+
+    def service(self, options, name="svc", lines=None):
+        text = lines or "".join(
+            self.line(options, phase) for phase in ("auth", "account", "session"))
+        (self.services / name).write_text(text)
+
+    def run(self, *commands, environment=None):
+        variables = {n: v for n, v in os.environ.items() if n.endswith("SAN_OPTIONS")}
+        variables.update(environment or {})
+        result = subprocess.run(
+            [*self.driver, self.services, *commands], env=variables, capture_output=True,
+            timeout=60, check=False, **self.identity)
+        assert result.returncode == 0, (result.returncode, result.stderr.decode())
+        assert result.stderr == b""
+        return Run(result.stdout.decode())
+
+    def daemon(self, answer=None, **more):
+        return fake_daemon.FakeDaemon(self.socket, answer, **more)
+
+    def says(self, account, **changes):
+        """A daemon that allows everything, with this account in its reply."""
+        return self.daemon(lambda request: fake_daemon.allowed(request, account, **changes))
+
+    def refuses(self, reason, **changes):
+        return self.daemon(lambda request: fake_daemon.refused(request, reason, **changes))

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* test_log.c owns what a value from outside can do to a line of the log: nothing. */
+#include "log.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <syslog.h>
+
+#include <cmocka.h>
+
+static void a_line_has_its_fields_in_order(void **state)
+{
+	struct log_line line;
+
+	(void)state;
+	log_begin(&line, LOG_INFO, "lookup");
+	log_add(&line, "reason", span_of_string("allowed"));
+	log_add_number(&line, "mapping", 7);
+	assert_string_equal(line.message, "lookup reason=allowed mapping=7");
+	assert_int_equal(line.field_count, 2);
+	assert_string_equal(line.fields[0], "CERTMAP_REASON=allowed");
+	assert_string_equal(line.fields[1], "CERTMAP_MAPPING=7");
+	assert_int_equal(line.priority, LOG_INFO);
+}
+
+static void what_is_not_there_is_left_out(void **state)
+{
+	struct log_line line;
+
+	(void)state;
+	log_begin(&line, LOG_INFO, "lookup");
+	log_add(&line, "rhost", (struct span){ 0 });
+	assert_string_equal(line.message, "lookup");
+	assert_int_equal(line.field_count, 0);
+}
+
+static void a_value_cannot_forge_a_field_or_a_line(void **state)
+{
+	struct log_line line;
+
+	(void)state;
+	log_begin(&line, LOG_INFO, "lookup");
+	log_add(&line, "asked", span_of_string("x reason=allowed"));
+	log_add(&line, "asked", span_of_string("x\" reason=allowed"));
+	log_add(&line, "asked", span_of_string("x\nforged"));
+	log_add(&line, "asked", span_of_string("\033[31mred\xe2\x80\xae"));
+	log_add(&line, "asked", span_of_string(""));
+	log_add(&line, "asked", span_of_string("%n%s"));
+	assert_string_equal(line.message,
+		"lookup asked=\"x reason=allowed\" asked=\"x\\x22 reason=allowed\" asked=x\\x0aforged"
+		" asked=\\x1b[31mred\\xe2\\x80\\xae asked=\"\" asked=%n%s");
+	for (size_t i = 0; i < line.field_count; i++)
+		assert_null(strchr(line.fields[i], '\n'));
+}
+
+static void a_line_stays_below_its_limit_and_keeps_whole_fields(void **state)
+{
+	struct log_line line;
+	char big[5000];
+
+	(void)state;
+	memset(big, '\n', sizeof big);
+	log_begin(&line, LOG_INFO, "lookup");
+	for (unsigned i = 0; i < 3 * LOG_FIELDS_MAX; i++)
+		log_add(&line, "value", span_of(big, sizeof big));
+	log_add_number(&line, "last", 1);
+	assert_true(strlen(line.message) < LOG_LINE_MAX_BYTES);
+	assert_int_equal(strlen(line.message), line.message_length);
+	assert_int_equal(line.field_count, LOG_FIELDS_MAX);
+	for (size_t i = 0; i < line.field_count; i++)
+		assert_true(strlen(line.fields[i]) < LOG_FIELD_MAX_BYTES);
+	/* The last that fits may be a later, shorter one; nothing is cut in the middle. */
+	assert_non_null(strstr(line.message, "..."));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_line_has_its_fields_in_order),
+		cmocka_unit_test(what_is_not_there_is_left_out),
+		cmocka_unit_test(a_value_cannot_forge_a_field_or_a_line),
+		cmocka_unit_test(a_line_stays_below_its_limit_and_keeps_whole_fields),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * test_lookup.c owns the promises of a lookup over a real database: an edit is in force at the next
+ * one, whoever holds a lock; what is not known yet is unavailable, never unmapped; a database that
+ * went bad is noticed, and so is its repair.
+ */
+#include "lookup.h"
+
+#include "certificate.h"
+#include "fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct scene {
+	struct fixture f;
+	struct lookup *lookup;
+	struct span der; /* alice's */
+	char *pem;
+};
+
+static int set_up(void **state)
+{
+	struct scene *s = calloc(1, sizeof *s);
+
+	assert_non_null(s);
+	fixture_init(&s->f);
+	s->der = fixture_certificate("alice");
+	s->pem = fixture_pem(s->der);
+	assert_int_equal(lookup_new(s->f.path, geteuid(), &s->lookup), OK);
+	*state = s;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct scene *s = *state;
+
+	lookup_free(s->lookup);
+	fixture_done(&s->f);
+	free(s->pem);
+	free((void *)s->der.bytes);
+	free(s);
+	return 0;
+}
+
+static struct request ask_with(const char *user, struct span evidence)
+{
+	return (struct request){
+		.phase = PHASE_AUTHENTICATE,
+		.mode = MODE_MATCH,
+		.kind = EVIDENCE_CERTIFICATE,
+		.service = span_of_string("proftpd"),
+		.user = span_of_string(user),
+		.evidence = evidence,
+		.correlation_id = span_of_string("1"),
+	};
+}
+
+static enum reason run(struct scene *s, const struct request *request, bool may_wait)
+{
+	struct lookup_outcome outcome = { 0 };
+
+	if (lookup_run(s->lookup, request, may_wait, &outcome) == LOOKUP_WAITS)
+		return REASON_UNKNOWN;
+	return outcome.reason;
+}
+
+static enum reason ask_alice(struct scene *s)
+{
+	struct request request = ask_with("alice", span_of_string(s->pem));
+
+	return run(s, &request, true);
+}
+
+static void an_edit_is_in_force_at_the_next_lookup(void **state)
+{
+	struct scene *s = *state;
+
+	assert_int_equal(ask_alice(s), REASON_UNMAPPED);
+	fixture_map(&s->f, "*", "alice", s->der);
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	fixture_run(&s->f, "UPDATE mapping SET enabled = 0");
+	assert_int_equal(ask_alice(s), REASON_MAPPING_DISABLED);
+	fixture_run(&s->f, "UPDATE mapping SET enabled = 1, account = 'bob'");
+	assert_int_equal(ask_alice(s), REASON_ACCOUNT_MISMATCH);
+	fixture_run(&s->f, "DELETE FROM mapping");
+	assert_int_equal(ask_alice(s), REASON_UNMAPPED);
+}
+
+static void a_committed_edit_is_in_force_while_a_shell_holds_the_write_lock(void **state)
+{
+	struct scene *s = *state;
+	struct span other = fixture_certificate("bob");
+
+	fixture_map(&s->f, "*", "alice", s->der);
+	fixture_run(&s->f, "BEGIN IMMEDIATE");
+	fixture_map(&s->f, "*", "bob", other);
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+
+	/* What is not committed is not there. */
+	char *pem = fixture_pem(other);
+	struct request request = ask_with("bob", span_of_string(pem));
+	assert_int_equal(run(s, &request, true), REASON_UNMAPPED);
+	fixture_run(&s->f, "COMMIT");
+	assert_int_equal(run(s, &request, true), REASON_ALLOWED);
+	free(pem);
+	free((void *)other.bytes);
+}
+
+/* Inserts so many mappings in one transaction that no lookup can read them in passing. */
+#define MANY 4000u
+
+static void insert_many(struct scene *s)
+{
+	struct span der = fixture_certificate("many");
+	char account[32];
+
+	fixture_run(&s->f, "BEGIN");
+	for (uint32_t i = 0; i < MANY; i++) {
+		fixture_vary(der, i);
+		snprintf(account, sizeof account, "user%u", i);
+		fixture_map(&s->f, "*", account, der);
+	}
+	fixture_run(&s->f, "COMMIT");
+	free((void *)der.bytes);
+}
+
+static void a_long_queue_holds_up_misses_but_no_hits(void **state)
+{
+	struct scene *s = *state;
+	struct span stranger = fixture_certificate("stranger");
+	char *pem = fixture_pem(stranger);
+	struct request miss = ask_with("alice", span_of_string(pem));
+
+	fixture_map(&s->f, "*", "alice", s->der);
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	insert_many(s);
+
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	assert_int_equal(run(s, &miss, true), REASON_UNKNOWN); /* waits */
+	assert_int_equal(run(s, &miss, false), REASON_UNAVAILABLE);
+	assert_true(fixture_number(&s->f, "SELECT count(*) FROM pending") > 0);
+
+	while (lookup_has_work(s->lookup))
+		assert_true(lookup_work(s->lookup));
+	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM pending"), 0);
+	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM fact WHERE problem IS NULL"),
+		MANY + 1);
+	assert_int_equal(run(s, &miss, true), REASON_UNMAPPED);
+	free(pem);
+	free((void *)stranger.bytes);
+}
+
+static void a_long_queue_that_nobody_may_settle_ends_as_unavailable(void **state)
+{
+	struct scene *s = *state;
+	struct request miss = ask_with("alice", span_of_string(s->pem));
+
+	insert_many(s);
+	fixture_run(&s->f, "BEGIN IMMEDIATE");
+	assert_int_equal(run(s, &miss, true), REASON_UNKNOWN);
+	assert_int_equal(run(s, &miss, false), REASON_UNAVAILABLE);
+	assert_true(lookup_has_work(s->lookup));
+	assert_false(lookup_work(s->lookup));
+	fixture_run(&s->f, "COMMIT");
+}
+
+static void a_queued_row_of_the_exact_service_holds_up_a_hit_of_every_service(void **state)
+{
+	struct scene *s = *state;
+	struct request request = ask_with("alice", span_of_string(s->pem));
+
+	fixture_map(&s->f, "*", "alice", s->der);
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	fixture_map(&s->f, "proftpd", "bob", s->der);
+	/* It hides alice's row, and may not be overlooked because it is not read yet. */
+	assert_int_equal(run(s, &request, false), REASON_UNAVAILABLE);
+	assert_int_equal(run(s, &request, true), REASON_ACCOUNT_MISMATCH);
+}
+
+static void the_same_certificate_in_another_encoding_is_a_duplicate(void **state)
+{
+	struct scene *s = *state;
+
+	fixture_map(&s->f, "*", "alice", s->der);
+	fixture_map(&s->f, "*", "bob", span_of_string(s->pem));
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	assert_int_equal(fixture_number(&s->f,
+				 "SELECT problem = 'duplicate of mapping 1' FROM fact WHERE mapping_id = 2"),
+		1);
+	/* While nothing can be written the answer is the same. */
+	fixture_run(&s->f, "UPDATE mapping SET service = 'x'; UPDATE mapping SET service = '*'");
+	fixture_run(&s->f, "BEGIN IMMEDIATE");
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	fixture_run(&s->f, "ROLLBACK");
+
+	/* The row in its way goes: it is looked at again. */
+	fixture_run(&s->f, "DELETE FROM mapping WHERE id = 1");
+	assert_int_equal(ask_alice(s), REASON_ACCOUNT_MISMATCH);
+	assert_int_equal(
+		fixture_number(&s->f, "SELECT problem IS NULL FROM fact WHERE mapping_id = 2"), 1);
+}
+
+static void a_row_that_is_no_certificate_gets_a_problem_and_harms_nobody(void **state)
+{
+	struct scene *s = *state;
+	uint8_t junk[300] = { 0x30, 0x82, 0x01, 0x00 };
+
+	fixture_map(&s->f, "*", "mallory", span_of(junk, sizeof junk));
+	fixture_map(&s->f, "*", "alice", s->der);
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM pending"), 0);
+	assert_int_equal(
+		fixture_number(&s->f, "SELECT problem IS NOT NULL FROM fact WHERE mapping_id = 1"),
+		1);
+}
+
+static void a_row_that_breaks_the_schema_is_never_a_yes(void **state)
+{
+	struct scene *s = *state;
+
+	fixture_map(&s->f, "*", "alice", s->der);
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	/* Who can do this owns the file; the answer is still no accident. */
+	fixture_run(&s->f, "DROP TRIGGER mapping_update; PRAGMA ignore_check_constraints = ON;"
+			   "UPDATE mapping SET enabled = 2");
+	assert_int_equal(ask_alice(s), REASON_UNAVAILABLE);
+	fixture_run(&s->f, "UPDATE mapping SET enabled = 1, account = 'alice' || char(0) || 'x'");
+	assert_int_equal(ask_alice(s), REASON_UNAVAILABLE);
+	fixture_run(&s->f, "UPDATE mapping SET account = 'alice'");
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	fixture_run(&s->f, "UPDATE fact SET der = x'00'");
+	assert_int_equal(ask_alice(s), REASON_UNMAPPED);
+}
+
+static void the_cause_of_trouble_is_news_once(void **state)
+{
+	struct scene *s = *state;
+	char aside[128];
+	const char *news;
+
+	fixture_map(&s->f, "*", "alice", s->der);
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	assert_null(lookup_take_news(s->lookup));
+	snprintf(aside, sizeof aside, "%s.aside", s->f.path);
+	assert_int_equal(rename(s->f.path, aside), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(ask_alice(s), REASON_UNAVAILABLE);
+		assert_false(lookup_is_usable(s->lookup));
+		news = lookup_take_news(s->lookup);
+		if (i == 0)
+			assert_non_null(strstr(news, "is missing"));
+		else
+			assert_null(news);
+	}
+	assert_int_equal(rename(aside, s->f.path), 0);
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	assert_non_null(strstr(lookup_take_news(s->lookup), "in use again"));
+}
+
+static void a_file_that_took_the_place_of_another_answers_at_once(void **state)
+{
+	struct scene *s = *state;
+	struct fixture other;
+
+	fixture_map(&s->f, "*", "alice", s->der);
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	fixture_init(&other);
+	/* A file is moved whole: nothing of it may be left in its WAL, nor in that of the other. */
+	fixture_checkpoint(&other);
+	fixture_checkpoint(&s->f);
+	assert_int_equal(rename(other.path, s->f.path), 0);
+	assert_int_equal(ask_alice(s), REASON_UNMAPPED);
+	fixture_done(&other);
+}
+
+static void unsafe_places_are_refused(void **state)
+{
+	struct scene *s = *state;
+
+	fixture_map(&s->f, "*", "alice", s->der);
+	assert_int_equal(chmod(s->f.path, 0660), 0);
+	assert_int_equal(ask_alice(s), REASON_UNAVAILABLE);
+	assert_non_null(strstr(lookup_take_news(s->lookup), "writable by others"));
+	assert_int_equal(chmod(s->f.path, 0640), 0);
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	assert_int_equal(chmod(s->f.directory, 0777), 0);
+	assert_int_equal(ask_alice(s), REASON_UNAVAILABLE);
+	assert_int_equal(chmod(s->f.directory, 0700), 0);
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+}
+
+static void a_version_that_changes_under_a_running_daemon_is_noticed(void **state)
+{
+	struct scene *s = *state;
+
+	fixture_map(&s->f, "*", "alice", s->der);
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	fixture_run(&s->f, "PRAGMA user_version = 999");
+	assert_int_equal(ask_alice(s), REASON_UNAVAILABLE);
+	assert_non_null(strstr(lookup_take_news(s->lookup), "too old"));
+	fixture_run(&s->f, "PRAGMA user_version = 0");
+	assert_int_equal(ask_alice(s), REASON_UNAVAILABLE);
+	assert_non_null(strstr(lookup_take_news(s->lookup), "certmapctl migrate"));
+	fixture_run(&s->f, "PRAGMA user_version = %u", 1u);
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+}
+
+static void the_account_phase_asks_by_fingerprint_and_authenticate_does_not(void **state)
+{
+	struct scene *s = *state;
+	struct request request = ask_with("alice", span_of_string(s->pem));
+	struct lookup_outcome outcome = { 0 };
+
+	fixture_map(&s->f, "*", "alice", s->der);
+	assert_int_equal(lookup_run(s->lookup, &request, true, &outcome), LOOKUP_DONE);
+	request.kind = EVIDENCE_FINGERPRINT;
+	request.evidence = span_of_string(outcome.fingerprint);
+	assert_int_equal(run(s, &request, true), REASON_EVIDENCE_NOT_ACCEPTED);
+	request.phase = PHASE_ACCOUNT;
+	assert_int_equal(run(s, &request, true), REASON_ALLOWED);
+	request.evidence.length--;
+	assert_int_equal(run(s, &request, true), REASON_MALFORMED_CERTIFICATE);
+	request.kind = EVIDENCE_CERTIFICATE;
+	request.evidence = span_of_string(s->pem);
+	assert_int_equal(run(s, &request, true), REASON_EVIDENCE_NOT_ACCEPTED);
+}
+
+static void each_edit_is_witnessed_once(void **state)
+{
+	struct scene *s = *state;
+	struct store_history entry;
+
+	assert_int_equal(ask_alice(s), REASON_UNMAPPED);
+	fixture_map(&s->f, "*", "alice", s->der);
+	fixture_run(&s->f, "UPDATE mapping SET enabled = 0");
+	assert_int_equal(ask_alice(s), REASON_MAPPING_DISABLED);
+	assert_true(lookup_take_edit(s->lookup, &entry));
+	assert_string_equal(entry.change, "insert");
+	assert_true(lookup_take_edit(s->lookup, &entry));
+	assert_string_equal(entry.words, "enabled: 1 -> 0");
+	assert_int_equal(entry.mapping_id, 1);
+	assert_false(lookup_take_edit(s->lookup, &entry));
+}
+
+#define lookup_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		lookup_test(an_edit_is_in_force_at_the_next_lookup),
+		lookup_test(a_committed_edit_is_in_force_while_a_shell_holds_the_write_lock),
+		lookup_test(a_long_queue_holds_up_misses_but_no_hits),
+		lookup_test(a_long_queue_that_nobody_may_settle_ends_as_unavailable),
+		lookup_test(a_queued_row_of_the_exact_service_holds_up_a_hit_of_every_service),
+		lookup_test(the_same_certificate_in_another_encoding_is_a_duplicate),
+		lookup_test(a_row_that_is_no_certificate_gets_a_problem_and_harms_nobody),
+		lookup_test(a_row_that_breaks_the_schema_is_never_a_yes),
+		lookup_test(the_cause_of_trouble_is_news_once),
+		lookup_test(a_file_that_took_the_place_of_another_answers_at_once),
+		lookup_test(unsafe_places_are_refused),
+		lookup_test(a_version_that_changes_under_a_running_daemon_is_noticed),
+		lookup_test(the_account_phase_asks_by_fingerprint_and_authenticate_does_not),
+		lookup_test(each_edit_is_witnessed_once),
+	};
+
+	umask(0077);
+	if (certificate_init() != OK)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

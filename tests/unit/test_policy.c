@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* test_policy.c owns the table of the gates: each alone, every pair, both sides of every time. */
+#include "policy.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define NOW 1000000
+
+/* What makes each gate fail, in the order of the gates. A case starts from one that is allowed. */
+struct gate {
+	const char *name;
+	enum reason reason;
+	void (*break_it)(struct policy_case *c, struct mapping *m);
+};
+
+static void disable_service(struct policy_case *c, struct mapping *m)
+{
+	(void)m;
+	c->service_enabled = false;
+}
+
+static void refuse_kind(struct policy_case *c, struct mapping *m)
+{
+	(void)m;
+	c->evidence = POLICY_EVIDENCE_NOT_ACCEPTED;
+}
+
+static void break_evidence(struct policy_case *c, struct mapping *m)
+{
+	(void)m;
+	c->evidence = POLICY_EVIDENCE_MALFORMED;
+}
+
+static void lose_mapping(struct policy_case *c, struct mapping *m)
+{
+	(void)m;
+	c->mapping_count = 0;
+}
+
+static void differ_in_bytes(struct policy_case *c, struct mapping *m)
+{
+	(void)c;
+	m->is_identical = false;
+}
+
+static void disable_mapping(struct policy_case *c, struct mapping *m)
+{
+	(void)c;
+	m->enabled = false;
+}
+
+static void begin_later(struct policy_case *c, struct mapping *m)
+{
+	(void)c;
+	m->valid_from_sec = NOW + 1;
+}
+
+static void end_earlier(struct policy_case *c, struct mapping *m)
+{
+	(void)c;
+	m->valid_until_sec = NOW - 1;
+}
+
+static void certify_later(struct policy_case *c, struct mapping *m)
+{
+	(void)c;
+	m->not_before_sec = NOW + 1;
+}
+
+static void certify_earlier(struct policy_case *c, struct mapping *m)
+{
+	(void)c;
+	m->not_after_sec = NOW - 1;
+}
+
+static void ask_for_another(struct policy_case *c, struct mapping *m)
+{
+	(void)m;
+	c->asked = span_of_string("bob");
+}
+
+static const struct gate gates[] = {
+	{ "service disabled", REASON_SERVICE_DISABLED, disable_service },
+	{ "kind not accepted", REASON_EVIDENCE_NOT_ACCEPTED, refuse_kind },
+	{ "evidence malformed", REASON_MALFORMED_CERTIFICATE, break_evidence },
+	{ "no mapping", REASON_UNMAPPED, lose_mapping },
+	{ "other bytes", REASON_UNMAPPED, differ_in_bytes },
+	{ "mapping disabled", REASON_MAPPING_DISABLED, disable_mapping },
+	{ "mapping not yet valid", REASON_MAPPING_NOT_YET_VALID, begin_later },
+	{ "mapping expired", REASON_MAPPING_EXPIRED, end_earlier },
+	{ "certificate not yet valid", REASON_CERTIFICATE_NOT_YET_VALID, certify_later },
+	{ "certificate expired", REASON_CERTIFICATE_EXPIRED, certify_earlier },
+	{ "another account", REASON_ACCOUNT_MISMATCH, ask_for_another },
+};
+
+#define GATES (sizeof gates / sizeof gates[0])
+
+static struct mapping sound_mapping(void)
+{
+	return (struct mapping){
+		.id = 7,
+		.account = "alice",
+		.is_identical = true,
+		.enabled = true,
+		.valid_from_sec = MAPPING_NO_LIMIT,
+		.valid_until_sec = MAPPING_NO_LIMIT,
+		.not_before_sec = NOW - 10,
+		.not_after_sec = NOW + 10,
+	};
+}
+
+static struct policy_case sound_case(const struct mapping *mappings, size_t count)
+{
+	return (struct policy_case){
+		.service_enabled = true,
+		.service_inherits = true,
+		.evidence = POLICY_EVIDENCE_WHOLE,
+		.mappings = mappings,
+		.mapping_count = count,
+		.match = true,
+		.asked = span_of_string("alice"),
+		.now_sec = NOW,
+	};
+}
+
+static void a_sound_case_is_allowed(void **state)
+{
+	struct mapping m = sound_mapping();
+	struct policy_case c = sound_case(&m, 1);
+	struct policy_verdict verdict = policy_decide(&c);
+
+	(void)state;
+	assert_int_equal(verdict.reason, REASON_ALLOWED);
+	assert_ptr_equal(verdict.mapping, &m);
+}
+
+static void a_zero_initialised_case_is_refused(void **state)
+{
+	struct policy_case c = { 0 };
+
+	(void)state;
+	assert_int_equal(policy_decide(&c).reason, REASON_SERVICE_DISABLED);
+	assert_int_not_equal(((struct policy_verdict){ 0 }).reason, REASON_ALLOWED);
+}
+
+static void each_gate_names_its_reason(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < GATES; i++) {
+		struct mapping m = sound_mapping();
+		struct policy_case c = sound_case(&m, 1);
+
+		gates[i].break_it(&c, &m);
+		if (policy_decide(&c).reason != gates[i].reason)
+			fail_msg("%s", gates[i].name);
+	}
+}
+
+/* The two kinds of evidence share one gate, and no two of its findings come together. */
+static bool exclude_each_other(size_t i, size_t j)
+{
+	return gates[i].break_it == refuse_kind && gates[j].break_it == break_evidence;
+}
+
+static void of_two_failing_gates_the_first_names_the_reason(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < GATES; i++)
+		for (size_t j = i + 1; j < GATES; j++) {
+			struct mapping m = sound_mapping();
+			struct policy_case c = sound_case(&m, 1);
+
+			if (exclude_each_other(i, j))
+				continue;
+			gates[j].break_it(&c, &m);
+			gates[i].break_it(&c, &m);
+			if (policy_decide(&c).reason != gates[i].reason)
+				fail_msg("%s and %s", gates[i].name, gates[j].name);
+		}
+}
+
+/* Both ends of a validity belong to it. */
+static const struct {
+	int64_t valid_from, valid_until, not_before, not_after;
+	enum reason reason;
+} times[] = {
+	{ NOW, NOW, NOW, NOW, REASON_ALLOWED },
+	{ NOW + 1, NOW + 1, NOW, NOW, REASON_MAPPING_NOT_YET_VALID },
+	{ NOW - 1, NOW - 1, NOW, NOW, REASON_MAPPING_EXPIRED },
+	{ NOW, NOW, NOW + 1, NOW + 1, REASON_CERTIFICATE_NOT_YET_VALID },
+	{ NOW, NOW, NOW - 1, NOW - 1, REASON_CERTIFICATE_EXPIRED },
+	{ MAPPING_NO_LIMIT, MAPPING_NO_LIMIT, INT64_MIN, INT64_MAX, REASON_ALLOWED },
+	{ 0, INT64_MAX, NOW, NOW, REASON_ALLOWED },
+	{ INT64_MAX, MAPPING_NO_LIMIT, NOW, NOW, REASON_MAPPING_NOT_YET_VALID },
+	{ MAPPING_NO_LIMIT, 0, NOW, NOW, REASON_MAPPING_EXPIRED },
+};
+
+static void both_sides_of_every_time_are_told_apart(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++) {
+		struct mapping m = sound_mapping();
+		struct policy_case c = sound_case(&m, 1);
+
+		m.valid_from_sec = times[i].valid_from;
+		m.valid_until_sec = times[i].valid_until;
+		m.not_before_sec = times[i].not_before;
+		m.not_after_sec = times[i].not_after;
+		if (policy_decide(&c).reason != times[i].reason)
+			fail_msg("row %zu", i);
+	}
+}
+
+static void accounts_are_compared_byte_for_byte(void **state)
+{
+	static const char *const others[] = { "Alice", "alice ", " alice", "alic", "alicee", "" };
+	struct mapping m = sound_mapping();
+	struct policy_case c = sound_case(&m, 1);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+		c.asked = span_of_string(others[i]);
+		assert_int_equal(policy_decide(&c).reason, REASON_ACCOUNT_MISMATCH);
+	}
+	c.asked = span_of("alice\0x", 7);
+	assert_int_equal(policy_decide(&c).reason, REASON_ACCOUNT_MISMATCH);
+	c.asked = (struct span){ 0 };
+	assert_int_equal(policy_decide(&c).reason, REASON_ACCOUNT_MISMATCH);
+}
+
+static void set_mode_asks_for_no_account(void **state)
+{
+	struct mapping m = sound_mapping();
+	struct policy_case c = sound_case(&m, 1);
+
+	(void)state;
+	c.match = false;
+	c.asked = (struct span){ 0 };
+	assert_int_equal(policy_decide(&c).reason, REASON_ALLOWED);
+	c.asked = span_of_string("bob");
+	assert_int_equal(policy_decide(&c).reason, REASON_ALLOWED);
+}
+
+static void an_exact_row_hides_the_other_one_whatever_its_state(void **state)
+{
+	struct mapping both[2] = { sound_mapping(), sound_mapping() };
+	struct policy_case c = sound_case(both, 2);
+
+	(void)state;
+	both[1].is_exact = true;
+	both[1].enabled = false;
+	assert_int_equal(policy_decide(&c).reason, REASON_MAPPING_DISABLED);
+	assert_ptr_equal(policy_decide(&c).mapping, &both[1]);
+	both[1].enabled = true;
+	both[0].enabled = false;
+	assert_int_equal(policy_decide(&c).reason, REASON_ALLOWED);
+}
+
+static void a_row_of_every_service_is_hidden_by_an_exact_row_of_its_account(void **state)
+{
+	struct mapping m = sound_mapping();
+	struct policy_case c = sound_case(&m, 1);
+
+	(void)state;
+	m.is_hidden = true;
+	assert_int_equal(policy_decide(&c).reason, REASON_UNMAPPED);
+}
+
+static void a_service_that_does_not_inherit_sees_its_own_rows_alone(void **state)
+{
+	struct mapping m = sound_mapping();
+	struct policy_case c = sound_case(&m, 1);
+
+	(void)state;
+	c.service_inherits = false;
+	assert_int_equal(policy_decide(&c).reason, REASON_UNMAPPED);
+	m.is_exact = true;
+	assert_int_equal(policy_decide(&c).reason, REASON_ALLOWED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_sound_case_is_allowed),
+		cmocka_unit_test(a_zero_initialised_case_is_refused),
+		cmocka_unit_test(each_gate_names_its_reason),
+		cmocka_unit_test(of_two_failing_gates_the_first_names_the_reason),
+		cmocka_unit_test(both_sides_of_every_time_are_told_apart),
+		cmocka_unit_test(accounts_are_compared_byte_for_byte),
+		cmocka_unit_test(set_mode_asks_for_no_account),
+		cmocka_unit_test(an_exact_row_hides_the_other_one_whatever_its_state),
+		cmocka_unit_test(a_row_of_every_service_is_hidden_by_an_exact_row_of_its_account),
+		cmocka_unit_test(a_service_that_does_not_inherit_sees_its_own_rows_alone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
