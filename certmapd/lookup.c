@@ -90,6 +90,12 @@ static void close_store(struct lookup *lookup)
 	lookup->has_work = lookup->is_backlogged = lookup->has_seen_history = false;
 }
 
+static void tell(struct lookup *lookup, const char *text)
+{
+	snprintf(lookup->news, sizeof lookup->news, "%s", text);
+	lookup->has_news = true;
+}
+
 /* The same cause makes one line, however many lookups meet it. */
 static void note_trouble(
 	struct lookup *lookup, struct store_trouble *kept, const struct store_trouble *trouble)
@@ -97,8 +103,7 @@ static void note_trouble(
 	if (strcmp(kept->text, trouble->text) == 0)
 		return;
 	*kept = *trouble;
-	snprintf(lookup->news, sizeof lookup->news, "%s", trouble->text);
-	lookup->has_news = true;
+	tell(lookup, trouble->text);
 }
 
 static void note_recovery(struct lookup *lookup, struct store_trouble *kept, const char *what)
@@ -111,15 +116,24 @@ static void note_recovery(struct lookup *lookup, struct store_trouble *kept, con
 }
 
 /* After this the store is open and the file that the path names, or it is not open. A file that
- * was replaced is taken up by the same lookup that notices it. */
+ * was replaced is taken up by the same lookup that notices it, and the log has it. */
 static enum error ready_store(struct lookup *lookup, struct store_trouble *ret_trouble)
 {
-	if (lookup->store && store_check_place(lookup->store, ret_trouble) != OK)
+	struct store_trouble left = { "" };
+	enum error error;
+
+	if (lookup->store && store_check_place(lookup->store, &left) != OK) {
+		if ((error = store_leave(lookup->store, ret_trouble)) != OK)
+			return error;
 		close_store(lookup);
+	}
 	if (lookup->store)
 		return OK;
-	return store_open(
+	error = store_open(
 		lookup->path, lookup->owner, STORE_USE_DAEMON, &lookup->store, ret_trouble);
+	if (error == OK && left.text[0])
+		tell(lookup, left.text);
+	return error;
 }
 
 static int hex_digit(uint8_t c)

@@ -172,6 +172,29 @@ enum error store_read_versions(struct store *store, int64_t *ret_application_id,
 	return OK;
 }
 
+static bool is_moved(const struct store *store)
+{
+	struct stat status;
+
+	return lstat(store->path, &status) < 0 || status.st_dev != store->device ||
+	       status.st_ino != store->inode;
+}
+
+enum error store_leave(struct store *store, struct store_trouble *ret_trouble)
+{
+	if (!store->db || !is_moved(store) ||
+		sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) ==
+			SQLITE_OK)
+		return OK;
+	/* Another program still reads or writes the file that was there before. */
+	if (store_failed(store, ret_trouble) == ERROR_BUSY)
+		return ERROR_BUSY;
+	store_explain(ret_trouble,
+		"database %s was replaced, and its -wal file still holds changes of the one before: %s",
+		store->path, sqlite3_errmsg(store->db));
+	return ERROR_SYSTEM;
+}
+
 static enum error check_version(struct store *store, struct store_trouble *ret_trouble)
 {
 	int64_t application_id, user_version;
@@ -196,7 +219,11 @@ static enum error check_version(struct store *store, struct store_trouble *ret_t
 }
 
 /* The file is edited by people and may be damaged or made by somebody else: its schema gets no
- * functions with side effects, and nothing here may write around SQLite's own rules. */
+ * functions with side effects, and nothing here may write around SQLite's own rules.
+ *
+ * SQLite 3.40 takes json_object() in the triggers on what people write for such a function ("unsafe
+ * use of json_object()"), so the tool, which alone sets them off, trusts the schema. Functions that
+ * are for direct use alone (SQLITE_DIRECTONLY) stay out of its reach, and there is no extension. */
 static enum error configure(
 	struct store *store, enum store_use use, struct store_trouble *ret_trouble)
 {
@@ -207,7 +234,8 @@ static enum error configure(
 	sqlite3_extended_result_codes(store->db, 1);
 	sqlite3_busy_timeout(store->db, use == STORE_USE_TOOL ? TOOL_PATIENCE_MSEC : 0);
 	if (sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, &on) != SQLITE_OK ||
-		sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, &on) != SQLITE_OK ||
+		sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA,
+			use == STORE_USE_TOOL, &on) != SQLITE_OK ||
 		sqlite3_exec(store->db,
 			"PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;"
 			"PRAGMA cache_size = -" CACHE_KIBIBYTES,
@@ -241,10 +269,13 @@ static enum error open_handle(struct store *store, struct store_trouble *ret_tro
 
 void store_close(struct store *store)
 {
+	struct store_trouble trouble;
+
 	if (!store)
 		return;
 	for (size_t i = 0; i < STORE_SLOTS; i++)
 		sqlite3_finalize(store->statements[i]);
+	(void)!store_leave(store, &trouble);
 	sqlite3_close(store->db);
 	free(store->lent);
 	free(store->path);
@@ -363,13 +394,14 @@ bool store_read_integer(
 	return true;
 }
 
-bool store_read_limit(sqlite3_stmt *statement, int column, int64_t none, int64_t *ret)
+bool store_read_limit(
+	sqlite3_stmt *statement, int column, int64_t highest, int64_t none, int64_t *ret)
 {
 	if (sqlite3_column_type(statement, column) == SQLITE_NULL) {
 		*ret = none;
 		return true;
 	}
-	return store_read_integer(statement, column, 0, INT64_MAX, ret);
+	return store_read_integer(statement, column, 0, highest, ret);
 }
 
 bool store_read_text(sqlite3_stmt *statement, int column, char *ret, size_t capacity)

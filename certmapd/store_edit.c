@@ -59,8 +59,7 @@ static enum error write_actor(
 }
 
 /* Cleared first: a row that a shell left in the table would be everybody's name. */
-enum error store_begin_edit(
-	struct store *store, const char *who, struct store_trouble *ret_trouble)
+enum error store_begin_edit(struct store *store, const char *who, struct store_trouble *ret_trouble)
 {
 	enum error error = store_begin_write(store, ret_trouble);
 
@@ -89,8 +88,7 @@ static bool bind_mapping(sqlite3_stmt *statement, const struct store_new_mapping
 	       sqlite3_bind_blob64(statement, 3, mapping->certificate.bytes,
 		       mapping->certificate.length, SQLITE_STATIC) == SQLITE_OK &&
 	       sqlite3_bind_int(statement, 4, mapping->enabled) == SQLITE_OK &&
-	       (!mapping->has_uid ||
-		       sqlite3_bind_int64(statement, 5, mapping->uid) == SQLITE_OK) &&
+	       (!mapping->has_uid || sqlite3_bind_int64(statement, 5, mapping->uid) == SQLITE_OK) &&
 	       sqlite3_bind_text(statement, 6, mapping->note, -1, SQLITE_STATIC) == SQLITE_OK;
 }
 
@@ -143,8 +141,8 @@ static void read_status(sqlite3_stmt *statement, struct store_status *ret)
 }
 
 /* *ret_any tells whether there was a row at all. */
-static enum error hand_over(struct store *store, sqlite3_stmt *statement,
-	store_status_taker *take, void *context, bool *ret_any, struct store_trouble *ret_trouble)
+static enum error hand_over(struct store *store, sqlite3_stmt *statement, store_status_taker *take,
+	void *context, bool *ret_any, struct store_trouble *ret_trouble)
 {
 	struct store_status row;
 	bool any = false;
@@ -167,8 +165,8 @@ enum error store_find_status(struct store *store, int64_t id, store_status_taker
 	void *context, bool *ret_found, struct store_trouble *ret_trouble)
 {
 	sqlite3_stmt *statement STORE_RESET = NULL;
-	enum error error = store_prepare(store, STORE_FIND_STATUS, STATUS_SQL "WHERE id = ?1",
-		&statement, ret_trouble);
+	enum error error = store_prepare(
+		store, STORE_FIND_STATUS, STATUS_SQL "WHERE id = ?1", &statement, ret_trouble);
 
 	if (error != OK)
 		return error;

@@ -14,8 +14,7 @@
  * store_commit_edit() or store_rollback(). ERROR_BUSY: another writer, for all our patience. */
 WARN_UNUSED enum error store_begin_edit(
 	struct store *store, const char *who, struct store_trouble *ret_trouble);
-WARN_UNUSED enum error store_commit_edit(
-	struct store *store, struct store_trouble *ret_trouble);
+WARN_UNUSED enum error store_commit_edit(struct store *store, struct store_trouble *ret_trouble);
 
 /* What a person gives for a new mapping. Everything is borrowed. */
 struct store_new_mapping {
@@ -28,7 +27,8 @@ struct store_new_mapping {
 	const char *note; /* NULL: none */
 };
 
-/* Inside of an edit. *ret_id is the id that SQLite gave. ERROR_REFUSED, ERROR_STORE, ERROR_MEMORY. */
+/* Inside of an edit. *ret_id is the id that SQLite gave. ERROR_REFUSED, ERROR_STORE, ERROR_MEMORY.
+ */
 WARN_UNUSED enum error store_insert_mapping(struct store *store,
 	const struct store_new_mapping *mapping, int64_t *ret_id,
 	struct store_trouble *ret_trouble);
@@ -71,9 +71,8 @@ struct store_status {
 typedef enum error store_status_taker(const struct store_status *row, void *context);
 
 /* Hands over the mapping `id`, unless there is none. Also inside of an edit. */
-WARN_UNUSED enum error store_find_status(struct store *store, int64_t id,
-	store_status_taker *take, void *context, bool *ret_found,
-	struct store_trouble *ret_trouble);
+WARN_UNUSED enum error store_find_status(struct store *store, int64_t id, store_status_taker *take,
+	void *context, bool *ret_found, struct store_trouble *ret_trouble);
 
 /* Hands over the mappings in the order of their ids, of one state of the database. `service` and
  * `account` choose, byte for byte; NULL: all. */

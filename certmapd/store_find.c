@@ -44,6 +44,9 @@ enum find_column {
 	FIND_DER,
 };
 
+/* The end of the year 9999, as in sql/0001-initial.sql. */
+#define VALIDITY_MAX_SEC 253402300799
+
 /* The columns id, exact, account, enabled, valid_from, valid_until, account_uid, hidden in this
  * order, from `first` on: what a lookup and the queue read of a row alike. */
 bool store_read_mapping(sqlite3_stmt *statement, int first, struct mapping *ret)
@@ -55,9 +58,11 @@ bool store_read_mapping(sqlite3_stmt *statement, int first, struct mapping *ret)
 		!store_read_flag(statement, first + 1, &m.is_exact) ||
 		!store_read_text(statement, first + 2, m.account, sizeof m.account) ||
 		!store_read_flag(statement, first + 3, &m.enabled) ||
-		!store_read_limit(statement, first + 4, MAPPING_NO_LIMIT, &m.valid_from_sec) ||
-		!store_read_limit(statement, first + 5, MAPPING_NO_LIMIT, &m.valid_until_sec) ||
-		!store_read_limit(statement, first + 6, -1, &uid) || uid > UINT32_MAX - 1 ||
+		!store_read_limit(statement, first + 4, VALIDITY_MAX_SEC, MAPPING_NO_LIMIT,
+			&m.valid_from_sec) ||
+		!store_read_limit(statement, first + 5, VALIDITY_MAX_SEC, MAPPING_NO_LIMIT,
+			&m.valid_until_sec) ||
+		!store_read_limit(statement, first + 6, UINT32_MAX - 1, -1, &uid) ||
 		!store_read_flag(statement, first + 7, &m.is_hidden))
 		return false;
 	m.has_uid = uid >= 0;

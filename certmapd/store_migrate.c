@@ -40,7 +40,8 @@ static enum error check_companions(const char *path, struct store_trouble *ret_t
 			return store_explain(ret_trouble, "the path of the database is too long");
 		if (lstat(name, &status) == 0) {
 			store_explain(ret_trouble,
-				"%s is left over from an earlier database: move it away first", name);
+				"%s is left over from an earlier database: move it away first",
+				name);
 			return ERROR_REFUSED;
 		}
 	}
@@ -84,8 +85,8 @@ static enum error make_file(
 		ret_trouble, "can't give %s to its owner: %s", path, strerror(failure));
 }
 
-static enum error fail_migration(struct store *store, const struct migration *migration,
-	struct store_trouble *ret_trouble)
+static enum error fail_migration(
+	struct store *store, const struct migration *migration, struct store_trouble *ret_trouble)
 {
 	struct store_trouble trouble;
 	enum error error = store_failed(store, &trouble);
@@ -100,8 +101,7 @@ static enum error check_migrated(struct store *store, const struct migration *mi
 	unsigned version, struct store_trouble *ret_trouble)
 {
 	int64_t application_id, user_version;
-	enum error error =
-		store_read_versions(store, &application_id, &user_version, ret_trouble);
+	enum error error = store_read_versions(store, &application_id, &user_version, ret_trouble);
 
 	if (error == OK && (application_id != STORE_APPLICATION_ID || user_version != version))
 		error = store_explain(ret_trouble,
@@ -157,8 +157,8 @@ static enum error fill_new(const char *path, uid_t owner, const struct migration
 	return error == OK ? run_migrations(store, list, count, &version, ret_trouble) : error;
 }
 
-enum error store_create(const char *path, uid_t owner, const struct migration *list,
-	unsigned count, struct store_trouble *ret_trouble)
+enum error store_create(const char *path, uid_t owner, const struct migration *list, unsigned count,
+	struct store_trouble *ret_trouble)
 {
 	struct stat directory, status;
 	enum error error;

@@ -79,8 +79,9 @@ void store_reset(sqlite3_stmt **statement);
 bool store_read_flag(sqlite3_stmt *statement, int column, bool *ret);
 bool store_read_integer(
 	sqlite3_stmt *statement, int column, int64_t lowest, int64_t highest, int64_t *ret);
-/* A NULL gives `none`. */
-bool store_read_limit(sqlite3_stmt *statement, int column, int64_t none, int64_t *ret);
+/* 0 to `highest`; a NULL gives `none`. */
+bool store_read_limit(
+	sqlite3_stmt *statement, int column, int64_t highest, int64_t none, int64_t *ret);
 /* Text without NUL and other control characters, 1 to capacity - 1 bytes, terminated. */
 bool store_read_text(sqlite3_stmt *statement, int column, char *ret, size_t capacity);
 /* Decoration for people: NULL gives "", what is too long or not text is cut or left out. */

@@ -364,10 +364,9 @@ BEGIN
 	INSERT INTO pending VALUES (NEW.id, NEW.service);
 END;
 
--- Who enables a row that has a problem asks to look again.
-CREATE TRIGGER mapping_enabled AFTER UPDATE ON mapping
-WHEN NEW.enabled = 1 AND OLD.enabled = 0
-	AND EXISTS (SELECT 1 FROM fact WHERE mapping_id = OLD.id AND problem IS NOT NULL)
+-- Who changes a row that has a problem asks to look again.
+CREATE TRIGGER mapping_mended AFTER UPDATE ON mapping
+WHEN EXISTS (SELECT 1 FROM fact WHERE mapping_id = OLD.id AND problem IS NOT NULL)
 	AND NOT EXISTS (SELECT 1 FROM pending WHERE mapping_id = OLD.id)
 BEGIN
 	INSERT INTO pending VALUES (NEW.id, NEW.service);

@@ -178,8 +178,9 @@ static void bind_uid(struct store_new_mapping *mapping)
 		mapping->has_uid = true;
 		mapping->uid = account->pw_uid;
 		if (account->pw_uid == 0)
-			ctl_warn("warning: %s is root, whom pam_certmap.so refuses unless its line says "
-				 "allow_root",
+			ctl_warn(
+				"warning: %s is root, whom pam_certmap.so refuses unless its line says "
+				"allow_root",
 				name);
 		return;
 	}
@@ -200,8 +201,7 @@ static enum error read_state(const struct store_status *row, void *context)
 {
 	struct row_state *state = context;
 
-	state->is_pending =
-		span_is_equal(row->text[STATUS_STATE], span_of_string("pending"));
+	state->is_pending = span_is_equal(row->text[STATUS_STATE], span_of_string("pending"));
 	if (span_is_present(row->text[STATUS_PROBLEM]))
 		print_shown(row->text[STATUS_PROBLEM], state->problem, sizeof state->problem);
 	return OK;
@@ -230,8 +230,8 @@ static enum error insert_settled(struct store *store, const struct store_new_map
 	return OK;
 }
 
-static enum error add(struct store *store, const struct store_new_mapping *mapping,
-	int64_t *ret_id, struct row_state *ret_state, struct store_trouble *ret_trouble)
+static enum error add(struct store *store, const struct store_new_mapping *mapping, int64_t *ret_id,
+	struct row_state *ret_state, struct store_trouble *ret_trouble)
 {
 	char who[WHO_MAX_BYTES + 1];
 	enum error error;
@@ -276,8 +276,8 @@ static enum ctl_status run(struct arguments *arguments)
 	/* Older rows first, so that of two duplicates this one is told so. */
 	if ((error = ctl_settle(store, &trouble)) != OK ||
 		(error = add(store, &arguments->mapping, &id, &state, &trouble)) != OK ||
-		(error = store_find_status(
-			 store, id, show, arguments->ctl, &is_found, &trouble)) != OK)
+		(error = store_find_status(store, id, show, arguments->ctl, &is_found, &trouble)) !=
+			OK)
 		return ctl_fail(arguments->ctl, error, &trouble);
 	if (state.is_pending)
 		ctl_warn("many new mappings wait to be read, this one among them: certmapd goes on "

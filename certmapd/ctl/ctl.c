@@ -158,8 +158,7 @@ uid_t ctl_owner(const struct ctl *ctl)
 enum ctl_status ctl_open(const struct ctl *ctl, struct store **ret)
 {
 	struct store_trouble trouble = { "" };
-	enum error error =
-		store_open(ctl->database, ctl_owner(ctl), STORE_USE_TOOL, ret, &trouble);
+	enum error error = store_open(ctl->database, ctl_owner(ctl), STORE_USE_TOOL, ret, &trouble);
 
 	return error == OK ? CTL_DONE : ctl_fail(ctl, error, &trouble);
 }
@@ -174,8 +173,7 @@ static enum error has_queue(
 {
 	struct store_pending pending;
 
-	return store_next_pending(
-		store, 0, (struct span){ 0 }, &pending, ret_queued, ret_trouble);
+	return store_next_pending(store, 0, (struct span){ 0 }, &pending, ret_queued, ret_trouble);
 }
 
 enum error ctl_settle(struct store *store, struct store_trouble *ret_trouble)

@@ -21,7 +21,8 @@ struct arguments {
 };
 
 static const struct argp_option options[] = {
-	{ "service", 's', "NAME", 0, "Only mappings of this service ('*': those of every service)", 0 },
+	{ "service", 's', "NAME", 0, "Only mappings of this service ('*': those of every service)",
+		0 },
 	{ "account", 'a', "NAME", 0, "Only mappings of this account", 0 },
 	{ "verbose", 'v', NULL, 0, "Show fingerprints whole", 0 },
 	{ 0 },
@@ -92,9 +93,9 @@ static enum error add_to_table(const struct store_status *row, void *context)
 		[SUBJECT] = text[span_is_present(text[STATUS_PROBLEM]) ? STATUS_PROBLEM
 								       : STATUS_SUBJECT],
 		[EXPIRES] = beginning(text[STATUS_NOT_AFTER], DATE_BYTES),
-		[FINGERPRINT] = listing->arguments->is_verbose
-					? text[STATUS_FINGERPRINT]
-					: beginning(text[STATUS_FINGERPRINT], SHORT_FINGERPRINT_BYTES),
+		[FINGERPRINT] = listing->arguments->is_verbose ? text[STATUS_FINGERPRINT]
+							       : beginning(text[STATUS_FINGERPRINT],
+									 SHORT_FINGERPRINT_BYTES),
 	};
 	char shown[COLUMNS][CELL_MAX_BYTES];
 	const char *values[COLUMNS];
@@ -122,8 +123,8 @@ static enum error list_table(
 
 	if (error != OK)
 		return error;
-	error = store_list_status(store, arguments->service, arguments->account, add_to_table,
-		&listing, ret_trouble);
+	error = store_list_status(
+		store, arguments->service, arguments->account, add_to_table, &listing, ret_trouble);
 	if (error == OK)
 		error = table_print(listing.table);
 	if (error == OK && listing.count == 0)

@@ -43,8 +43,8 @@ enum ctl_status ctl_migrate(struct ctl *ctl, int argc, char **argv)
 	enum error error;
 
 	argp_parse(&parser, argc, argv, 0, NULL, ctl);
-	error = store_migrate(ctl->database, ctl_owner(ctl), migrations, migration_count, &migration,
-		&trouble);
+	error = store_migrate(
+		ctl->database, ctl_owner(ctl), migrations, migration_count, &migration, &trouble);
 	if (error != OK)
 		return ctl_fail(ctl, error, &trouble);
 	if (ctl->json)

@@ -67,25 +67,39 @@ static bool is_shown(const struct character *character)
 	       wcwidth((wchar_t)character->code) > 0;
 }
 
+/* No value stands in quotes here. A backslash belongs to many a name (RFC 4514 2.4), and forges
+ * nothing unless it would look like an escape of ours. */
+static bool is_plain(struct span text)
+{
+	return text.bytes[0] == '"' ||
+	       (text.bytes[0] == '\\' && (text.length < 2 || text.bytes[1] != 'x'));
+}
+
+/* The form of the first character; returns how many bytes it was. */
+static size_t show_character(struct span text, char ret[static sizeof "\\xNN"])
+{
+	struct character character = { .length = 1 };
+
+	if (is_plain(text) || (read_character(text, &character) && is_shown(&character))) {
+		memcpy(ret, text.bytes, character.length);
+		ret[character.length] = '\0';
+		return character.length;
+	}
+	escape_text(span_of(text.bytes, 1), ret, sizeof "\\xNN");
+	return 1;
+}
+
 char *print_shown(struct span text, char *buffer, size_t capacity)
 {
 	static const char ellipsis[] = "...";
-	struct character character;
 	char piece[sizeof "\\xNN"];
 	size_t used = 0, at = 0;
 
 	if (!span_is_present(text))
 		text = span_of_string("-");
 	while (at < text.length) {
-		size_t taken = 1;
+		size_t taken = show_character(rest_of(text, at), piece);
 
-		if (read_character(rest_of(text, at), &character) && is_shown(&character)) {
-			taken = character.length;
-			memcpy(piece, text.bytes + at, taken);
-			piece[taken] = '\0';
-		} else {
-			escape_text(span_of(text.bytes + at, 1), piece, sizeof piece);
-		}
 		if (used + strlen(piece) + sizeof ellipsis > capacity)
 			break;
 		memcpy(buffer + used, piece, strlen(piece));

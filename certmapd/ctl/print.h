@@ -10,7 +10,9 @@
 
 #include <stdio.h>
 
-/* As escape_text(), but letters that the locale's terminal shows stay as they are. */
+/* As escape_text(), with a capacity of at least 8, but these stay as they are: letters that the
+ * locale's terminal shows, double quotes, and backslashes without an x behind. So \xNN always is an
+ * escape. */
 char *print_shown(struct span text, char *buffer, size_t capacity);
 
 /* A string of JSON (RFC 8259 7) in quotes. Bytes that are not UTF-8 become U+FFFD; what a terminal

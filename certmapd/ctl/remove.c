@@ -117,8 +117,8 @@ static enum ctl_status run(struct arguments *arguments, struct store *store)
 {
 	struct store_trouble trouble = { "" };
 	bool is_found = false;
-	enum error error = store_find_status(
-		store, arguments->id, show, arguments, &is_found, &trouble);
+	enum error error =
+		store_find_status(store, arguments->id, show, arguments, &is_found, &trouble);
 
 	if (error != OK)
 		return ctl_fail(arguments->ctl, error, &trouble);
@@ -126,8 +126,7 @@ static enum ctl_status run(struct arguments *arguments, struct store *store)
 		ctl_warn("nothing was removed");
 		return CTL_REFUSED;
 	}
-	if (is_found &&
-		(error = remove_mapping(store, arguments->id, &is_found, &trouble)) != OK)
+	if (is_found && (error = remove_mapping(store, arguments->id, &is_found, &trouble)) != OK)
 		return ctl_fail(arguments->ctl, error, &trouble);
 	if (!is_found) {
 		ctl_warn("there is no mapping %" PRId64 ": `certmapctl list' shows those there are",

@@ -13,7 +13,7 @@
 
 struct table_column {
 	const char *name;
-	bool is_right;   /* numbers */
+	bool is_right;    /* numbers */
 	bool is_cuttable; /* may be cut to fit the terminal */
 };
 

@@ -18,8 +18,7 @@ static int add_column(struct libscols_table *lines, const struct table_column *c
 	return scols_table_new_column(lines, column->name, 0, flags) ? 0 : -1;
 }
 
-enum error table_new(
-	const struct table_column *columns, size_t column_count, struct table **ret)
+enum error table_new(const struct table_column *columns, size_t column_count, struct table **ret)
 {
 	struct table *table = calloc(1, sizeof *table);
 

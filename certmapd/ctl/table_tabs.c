@@ -11,8 +11,7 @@ struct table {
 	bool has_header;
 };
 
-enum error table_new(
-	const struct table_column *columns, size_t column_count, struct table **ret)
+enum error table_new(const struct table_column *columns, size_t column_count, struct table **ret)
 {
 	struct table *table = calloc(1, sizeof *table);
 
