@@ -105,7 +105,7 @@ static enum error check_migrated(struct store *store, const struct migration *mi
 
 	if (error == OK && (application_id != STORE_APPLICATION_ID || user_version != version))
 		error = store_explain(ret_trouble,
-			"%s left version %lld behind in place of %u: this is a fault of the program",
+			"%s left version %lld behind and not %u: a fault of the program",
 			migration->name, (long long)user_version, version);
 	return error;
 }

@@ -95,7 +95,8 @@ static const struct argp parser = {
 	.parser = parse,
 	.children = ctl_children,
 	.args_doc = "ACCOUNT FILE",
-	.doc = "Maps a certificate to an account.\vFILE holds one certificate in DER, in PEM, or as "
+	.doc = "Maps a certificate to an account.\v"
+	       "FILE holds one certificate in DER, in PEM, or as "
 	       "base64 without header lines; `-' is the standard input. The mapping is in force at "
 	       "the next lookup.",
 };
@@ -171,16 +172,15 @@ static void bind_uid(struct store_new_mapping *mapping)
 	const struct passwd *account;
 	char name[64];
 
+	print_shown(span_of_string(mapping->account), name, sizeof name);
 	errno = 0;
 	account = getpwnam(mapping->account);
-	print_shown(span_of_string(mapping->account), name, sizeof name);
 	if (account) {
 		mapping->has_uid = true;
 		mapping->uid = account->pw_uid;
 		if (account->pw_uid == 0)
-			ctl_warn(
-				"warning: %s is root, whom pam_certmap.so refuses unless its line says "
-				"allow_root",
+			ctl_warn("warning: %s is root, whom pam_certmap.so refuses "
+				 "unless its line says allow_root",
 				name);
 		return;
 	}

@@ -54,7 +54,8 @@ static const struct argp parser = {
 	.options = options,
 	.parser = parse,
 	.children = ctl_children,
-	.doc = "Shows the mappings.\vA mapping that can't be used has the state `problem', and what "
+	.doc = "Shows the mappings.\v"
+	       "A mapping that can't be used has the state `problem', and what "
 	       "the problem is in place of the subject.",
 };
 

@@ -19,7 +19,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 static const struct argp parser = {
 	.parser = parse,
 	.children = ctl_children,
-	.doc = "Brings a database up to the schema of this version of certmap.\vA copy of the file as "
+	.doc = "Brings a database up to the schema of this version of certmap.\v"
+	       "A copy of the file as "
 	       "it was is kept beside it, as PATH.v1 for version 1. A database that is up to date "
 	       "is left as it is.",
 };

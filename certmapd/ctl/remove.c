@@ -68,7 +68,8 @@ static const struct argp parser = {
 	.parser = parse,
 	.children = ctl_children,
 	.args_doc = "ID",
-	.doc = "Removes a mapping.\vIt is in force at once. On a terminal it asks first. The history "
+	.doc = "Removes a mapping.\v"
+	       "It is in force at once. On a terminal it asks first. The history "
 	       "keeps what was removed, with its certificate.",
 };
 

@@ -257,7 +257,7 @@ def test_add_warns_of_an_account_that_is_not_there(tool, alice):
 
 
 def test_add_warns_of_root(tool, alice):
-    assert "allow_root" in tool("add", "root", alice.path).err
+    assert "unless its line says allow_root" in tool("add", "root", alice.path).err
     assert tool.database.value("SELECT account_uid FROM mapping") == 0
 
 
@@ -288,7 +288,8 @@ def bad_files(pki, alice, bob):
         "prose": (b"alice.cer", "not a certificate"),
         "UTF-16": (alice.pem.encode("utf-16"), "byte order mark"),
         "too long": (b"\n" * 65537, "too large"),
-        "a SEQUENCE of something else": (b"\x30\x81\x80" + b"\x04\x7e" + bytes(126), "not an X.509 certificate"),
+        "a SEQUENCE of something else": (b"\x30\x81\x80" + b"\x04\x7e" + bytes(126),
+                                         "not an X.509 certificate"),
     }
 
 
@@ -387,7 +388,8 @@ def test_list_shows_every_mapping(three, bob):
     assert header.split() == ["ID", "SERVICE", "ACCOUNT", "STATE", "SUBJECT", "EXPIRES", "SHA-256"]
     assert [line.split()[:3] for line in lines] == [
         ["1", "*", ACCOUNT], ["2", "proftpd", "daemon"], ["3", "sshd", "bin"]]
-    expires = three.database.value("SELECT date(not_after, 'unixepoch') FROM fact WHERE mapping_id=2")
+    expires = three.database.value("SELECT date(not_after, 'unixepoch') FROM fact"
+                                   " WHERE mapping_id = 2")
     assert re.search(rf"in force\s+CN=bob\s+{expires}\s+{bob.fingerprint[:12]}$", lines[1])
     assert re.search(r"\sdisabled\s", lines[2])
 
@@ -531,7 +533,8 @@ def test_table_fits_a_terminal_of_80_columns(three, pki):
     assert len(said.splitlines()) == 5
     assert max(map(len, said.splitlines())) <= 80
     # Nothing but the subject is cut.
-    assert re.search(rf"4 +\* +games +in force +.* +\d{{4}}-\d\d-\d\d +{long.fingerprint[:12]}", said)
+    assert re.search(rf"4 +\* +games +in force +.* +\d{{4}}-\d\d-\d\d +"
+                     + long.fingerprint[:12], said)
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "\x04", "no, yes\n"])
@@ -569,7 +572,8 @@ def test_remove_of_an_unknown_id_is_not_found(three):
 
 def test_remove_leaves_the_certificate_in_the_history(three, alice):
     three("remove", "1")
-    assert three.database.value("SELECT hex(old_certificate) FROM history WHERE change = 'delete'") \
+    assert three.database.value("SELECT hex(old_certificate) FROM history"
+                                " WHERE change = 'delete'") \
         == alice.path.read_bytes().hex().upper()
 
 

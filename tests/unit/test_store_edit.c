@@ -78,12 +78,14 @@ static void edit_tells_the_history_who_and_forgets_it(void **state)
 	bool is_found = false;
 
 	assert_int_equal(fixture_number(&s->f,
-				 "SELECT count(*) FROM history WHERE who = 'anna' AND change = 'insert'"),
+				 "SELECT count(*) FROM history WHERE who = 'anna'"
+				 " AND change = 'insert'"),
 		1);
 	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM actor"), 0);
 	fixture_run(&s->f, "UPDATE mapping SET note = 'by hand'");
 	assert_int_equal(fixture_number(&s->f,
-				 "SELECT count(*) FROM history WHERE who IS NULL AND change = 'update'"),
+				 "SELECT count(*) FROM history WHERE who IS NULL"
+				 " AND change = 'update'"),
 		1);
 
 	assert_int_equal(store_begin_edit(s->store, "bert", &s->trouble), OK);
@@ -91,7 +93,8 @@ static void edit_tells_the_history_who_and_forgets_it(void **state)
 	assert_int_equal(store_commit_edit(s->store, &s->trouble), OK);
 	assert_true(is_found);
 	assert_int_equal(fixture_number(&s->f,
-				 "SELECT count(*) FROM history WHERE who = 'bert' AND change = 'delete'"),
+				 "SELECT count(*) FROM history WHERE who = 'bert'"
+				 " AND change = 'delete'"),
 		1);
 	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM actor"), 0);
 }
@@ -119,8 +122,10 @@ static void edit_that_is_rolled_back_leaves_nothing(void **state)
 	assert_int_equal(store_insert_mapping(s->store, &mapping, &id, &s->trouble), OK);
 	store_rollback(s->store);
 	assert_int_equal(fixture_number(&s->f,
-				 "SELECT (SELECT count(*) FROM mapping) + (SELECT count(*) FROM history)"
-				 " + (SELECT count(*) FROM actor) + (SELECT count(*) FROM pending)"),
+				 "SELECT (SELECT count(*) FROM mapping)"
+				 " + (SELECT count(*) FROM history)"
+				 " + (SELECT count(*) FROM actor)"
+				 " + (SELECT count(*) FROM pending)"),
 		0);
 }
 
@@ -137,7 +142,8 @@ static void insert_keeps_the_bytes_as_they_came(void **state)
 	mapping.enabled = false;
 	add(s, &mapping, "anna");
 	assert_int_equal(sqlite3_prepare_v2(s->f.shell,
-				 "SELECT certificate FROM mapping WHERE typeof(certificate) = 'blob'"
+				 "SELECT certificate FROM mapping"
+				 " WHERE typeof(certificate) = 'blob'"
 				 " AND account = 'alice' AND service = 'proftpd' AND enabled = 0"
 				 " AND account_uid = 4294967294 AND note = 'laptop'",
 				 -1, &statement, NULL),

@@ -276,7 +276,8 @@ static void migrate_runs_what_is_missing_in_order(void **state)
 	assert_int_equal(s->done.to, 3);
 	assert_int_equal(fixture_number(&s->f, "SELECT user_version FROM pragma_user_version"), 3);
 	assert_int_equal(fixture_number(&s->f,
-				 "SELECT count(*) FROM sqlite_schema WHERE name IN ('two', 'three')"),
+				 "SELECT count(*) FROM sqlite_schema"
+				 " WHERE name IN ('two', 'three')"),
 		2);
 }
 
