@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""certmapd from outside: what it answers to what stands in the database, and that neither people with
-a sqlite3 shell nor peers with bad manners bring it down."""
+"""certmapd from outside: what it answers to what stands in the database, and that neither people
+with a sqlite3 shell nor peers with bad manners bring it down."""
 import base64
 import json
 import os
@@ -232,7 +232,8 @@ def test_a_lower_id_does_not_displace_the_row_in_force(mapped, daemon, alice, bo
     "substr(readfile('alice.cer'), 1, 300)", "char(65279) || readfile('alice.pem')",
     "'MIIB'", "replace(CAST(readfile('alice.b64') AS TEXT), 'A', '=')",
 ])
-def test_a_row_that_can_not_be_read_has_a_problem_in_words(database, daemon, alice, bob, expression):
+def test_a_row_that_can_not_be_read_has_a_problem_in_words(
+        database, daemon, alice, bob, expression):
     database.sql(f"INSERT INTO mapping(account, certificate) VALUES('alice', {expression});")
     database.map(bob)
     assert daemon.reason(alice) == "unmapped"
@@ -409,6 +410,13 @@ def test_a_signature_that_was_altered_and_still_verifies_does_not_map(mapped, da
 def test_a_reissued_certificate_does_not_map(mapped, daemon, pki):
     again = pki.leaf("alice-again", key_of="alice", subject="/CN=alice")
     assert daemon.reason(again) == "unmapped"
+
+
+def test_an_equal_fingerprint_alone_does_not_map(mapped, daemon, alice, bob):
+    assert daemon.reason(alice) == "allowed"
+    mapped.sql("UPDATE fact SET der = readfile('bob.cer');")
+    assert daemon.reason(alice) == "unmapped"
+    assert daemon.reason(bob) == "unmapped"
 
 
 BYTES = {
