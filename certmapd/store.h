@@ -47,12 +47,12 @@ void store_close(struct store *store);
  * on serving a file that was moved, removed or replaced. ERROR_STORE: close and open again. */
 WARN_UNUSED enum error store_check_place(struct store *store, struct store_trouble *ret_trouble);
 
-/* To be called before a store is closed because store_check_place() refused it. Where the path names
- * another file now, or none, it moves what the -wal file holds into the file that is open, and empties
- * it: SQLite finds a -wal by its name, and would read the changes of the old file into the new one,
- * and so give one account's certificate to another. ERROR_BUSY: another program uses the old file;
- * keep the store and try again. ERROR_SYSTEM: it can't be done; keep the store, and refuse.
- * store_close() tries it as well. */
+/* To be called before a store is closed because store_check_place() refused it. Where the path
+ * names another file now, or none, it moves what the -wal file holds into the file that is open,
+ * and empties it: SQLite finds a -wal by its name, and would read the changes of the old file into
+ * the new one, and so give one account's certificate to another. ERROR_BUSY: another program uses
+ * the old file; keep the store and try again. ERROR_SYSTEM: it can't be done; keep the store, and
+ * refuse. store_close() tries it as well. */
 WARN_UNUSED enum error store_leave(struct store *store, struct store_trouble *ret_trouble);
 
 /* What one statement finds out for a lookup. */
