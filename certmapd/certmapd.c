@@ -11,6 +11,7 @@
 #include "server.h"
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -124,6 +125,8 @@ int main(int argc, char **argv)
 
 	umask(0077);
 	forbid_dumps();
+	/* Whoever reads our stderr may go away: a lost log line is no reason to refuse everybody. */
+	signal(SIGPIPE, SIG_IGN);
 	listen_fd = listener_open(arguments.socket, &problem);
 	if (listen_fd < 0) {
 		log_words(LOG_ERR, "%s", problem);
