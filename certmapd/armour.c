@@ -541,6 +541,17 @@ enum armour_finding armour_open_text(
 	return finding == ARMOUR_EMPTY ? ARMOUR_NOT_A_CERTIFICATE : finding;
 }
 
+bool armour_decode_base64(struct span text, uint8_t *ret, size_t capacity, size_t *ret_length)
+{
+	struct output out = { .bytes = ret, .capacity = capacity };
+
+	if (!span_is_present(text) || text.length % 4 != 0 ||
+		decode_base64(text, BASE64_COLONS, &out) != ARMOUR_OPENED || out.length == 0)
+		return false;
+	*ret_length = out.length;
+	return true;
+}
+
 /* The digit 0 is the SEQUENCE's tag too, but a length octet of text is never of the long form, and
  * no certificate is short enough for the other one. */
 static bool is_binary_sequence(struct span stored)

@@ -9,12 +9,15 @@
  */
 #include "certificate.h"
 
+#include "utf8.h"
+
 #include <openssl/asn1t.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 /* Real certificates nest some ten deep, explicit curve parameters and general names included. */
@@ -263,38 +266,6 @@ static const char *der_check(struct span der)
 	return at == der.length ? NULL : "bytes follow after the certificate";
 }
 
-/* How many bytes a character has by its first one; 0 where none begins so. */
-static size_t utf8_length(uint8_t first)
-{
-	if (first < 0x80)
-		return 1;
-	if (first < 0xc0 || first >= 0xf8)
-		return 0;
-	return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-}
-
-/* Decodes one character (RFC 3629); 0 where the bytes are not UTF-8. */
-static size_t utf8_read(struct span text, uint32_t *ret_code_point)
-{
-	static const uint32_t smallest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	const uint8_t first = text.bytes[0];
-	const size_t length = utf8_length(first);
-	uint32_t code_point = length < 2 ? first : first & (0x7fu >> length);
-
-	if (length == 0 || length > text.length)
-		return 0;
-	for (size_t i = 1; i < length; i++) {
-		if ((text.bytes[i] & 0xc0u) != 0x80u)
-			return 0;
-		code_point = code_point << 6 | (text.bytes[i] & 0x3fu);
-	}
-	if (code_point < smallest[length] || code_point > 0x10ffff ||
-		(code_point >= 0xd800 && code_point <= 0xdfff))
-		return 0;
-	*ret_code_point = code_point;
-	return length;
-}
-
 /* What would let a name forge a line or change the direction of the text around it: C0, DEL and C1,
  * line and paragraph separators, and the marks, embeddings, overrides and isolates of Unicode's
  * bidirectional algorithm (UAX 9 2). */
@@ -430,6 +401,13 @@ static bool is_known_version(const ASN1_INTEGER *version)
 	return number >= 0 && number <= 2;
 }
 
+/* SubjectPublicKeyInfo with its tag and length, as it stands in the certificate. */
+static struct span key_span(const RAW_BODY *body)
+{
+	return span_of(
+		ASN1_STRING_get0_data(body->key), (size_t)ASN1_STRING_length(body->key));
+}
+
 static enum error read_body(
 	const RAW_BODY *body, struct certificate_facts *ret, const char **ret_problem)
 {
@@ -452,40 +430,182 @@ static enum error read_body(
 	if ((error = read_name(body->issuer, ret->issuer, ret_problem)) != OK ||
 		(error = read_name(body->subject, ret->subject, ret_problem)) != OK)
 		return error;
-	return certificate_fingerprint(
-		span_of(ASN1_STRING_get0_data(body->key), (size_t)ASN1_STRING_length(body->key)),
-		ret->key_fingerprint);
+	return certificate_fingerprint(key_span(body), ret->key_fingerprint);
 }
 
-static enum error read_facts(
-	struct span der, struct certificate_facts *ret, const char **ret_problem)
+void certificate_names_done(struct certificate_names *names)
 {
-	__attribute__((cleanup(raw_certificate_freep))) RAW_CERTIFICATE *certificate = NULL;
+	for (size_t i = 0; i < names->value_count; i++)
+		free(names->values[i]);
+	free(names->values);
+	free(names->subject_line);
+	free(names->issuer_line);
+	*names = (struct certificate_names){ 0 };
+}
+
+/* The flags are stunnel's (X509_NAME2text() in its client.c): the strings are compared whole, so
+ * they are printed by the same library in the same form, and nobody parses them. */
+static enum error read_line(const X509_NAME *name, char **ret)
+{
+	const unsigned long flags = XN_FLAG_ONELINE & ~(unsigned long)ASN1_STRFLGS_ESC_MSB &
+				    ~(unsigned long)XN_FLAG_SPC_EQ;
+	__attribute__((cleanup(bio_freep))) BIO *bio = BIO_new(BIO_s_mem());
+	char *text;
+	long length;
+
+	if (!bio)
+		return ERROR_MEMORY;
+	if (X509_NAME_print_ex(bio, name, 0, flags) < 0)
+		return fail_openssl(ERROR_MEMORY);
+	length = BIO_get_mem_data(bio, &text);
+	if (length <= 0 || (unsigned long)length > CERTIFICATE_LINE_MAX_BYTES ||
+		memchr(text, '\0', (size_t)length))
+		return OK;
+	*ret = strndup(text, (size_t)length);
+	return *ret ? OK : ERROR_MEMORY;
+}
+
+/* One attribute as a string; *ret stays NULL where it can't be one. */
+static enum error read_value(const X509_NAME_ENTRY *entry, char **ret)
+{
+	unsigned char *text = NULL;
+	int length = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry));
+	enum error error = OK;
+
+	if (length < 0)
+		return fail_openssl(OK);
+	if (length > 0 && !memchr(text, '\0', (size_t)length)) {
+		*ret = strndup((const char *)text, (size_t)length);
+		error = *ret ? OK : ERROR_MEMORY;
+	}
+	OPENSSL_free(text);
+	return error;
+}
+
+/* Attributes that name one of many. What a whole organisation shares is nobody's name: certmap is not
+ * told which attribute a service took, and CN=Example Ltd in a stranger's certificate must not meet
+ * O=Example Ltd in a mapped one. */
+static bool names_one(const X509_NAME_ENTRY *entry)
+{
+	switch (OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry))) {
+	case NID_commonName:
+	case NID_userId:
+	case NID_pkcs9_emailAddress:
+	case NID_x500UniqueIdentifier:
+	case NID_serialNumber:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static enum error read_values(const X509_NAME *name, struct certificate_names *names)
+{
+	const int count = X509_NAME_entry_count(name);
+	enum error error;
+
+	if (count <= 0)
+		return OK;
+	names->values = calloc((size_t)count, sizeof(*names->values));
+	if (!names->values)
+		return ERROR_MEMORY;
+	for (int i = 0; i < count; i++) {
+		const X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, i);
+
+		if (!names_one(entry))
+			continue;
+		error = read_value(entry, &names->values[names->value_count]);
+		if (error != OK)
+			return error;
+		names->value_count += names->values[names->value_count] != NULL;
+	}
+	return OK;
+}
+
+static enum error read_names(const RAW_BODY *body, struct certificate_names *ret)
+{
+	struct certificate_names names = { 0 };
+	enum error error;
+
+	if ((error = read_line(body->subject, &names.subject_line)) != OK ||
+		(error = read_line(body->issuer, &names.issuer_line)) != OK ||
+		(error = read_values(body->subject, &names)) != OK) {
+		certificate_names_done(&names);
+		return error;
+	}
+	*ret = names;
+	return OK;
+}
+
+/* The certificate's parts; NULL where *ret_problem says why. */
+static enum error open_certificate(
+	struct span der, RAW_CERTIFICATE **ret, const char **ret_problem)
+{
 	const unsigned char *at = der.bytes;
 
+	*ret = NULL;
 	*ret_problem = der_check(der);
 	if (*ret_problem)
 		return OK;
 	ERR_clear_error();
-	certificate = (RAW_CERTIFICATE *)ASN1_item_d2i(
+	*ret = (RAW_CERTIFICATE *)ASN1_item_d2i(
 		NULL, &at, (long)der.length, ASN1_ITEM_rptr(RAW_CERTIFICATE));
-	if (!certificate)
-		return judge_openssl("not an X.509 certificate", ret_problem);
-	return read_body(certificate->body, ret, ret_problem);
+	return *ret ? OK : judge_openssl("not an X.509 certificate", ret_problem);
 }
 
-enum error certificate_read(
-	struct span der, struct certificate_facts *ret, const char **ret_problem)
+/* `ret_names` may be NULL. */
+static enum error read_facts(struct span der, struct certificate_facts *ret,
+	struct certificate_names *ret_names, const char **ret_problem)
+{
+	__attribute__((cleanup(raw_certificate_freep))) RAW_CERTIFICATE *certificate = NULL;
+	enum error error = open_certificate(der, &certificate, ret_problem);
+
+	if (error != OK || *ret_problem)
+		return error;
+	error = read_body(certificate->body, ret, ret_problem);
+	if (error != OK || *ret_problem || !ret_names)
+		return error;
+	return read_names(certificate->body, ret_names);
+}
+
+enum error certificate_read_names(struct span der, struct certificate_facts *ret,
+	struct certificate_names *ret_names, const char **ret_problem)
 {
 	struct certificate_facts facts = { 0 }, fingerprint_alone = { 0 };
 	const char *problem = NULL;
 	enum error error;
 
 	if ((error = certificate_fingerprint(der, facts.fingerprint)) != OK ||
-		(error = read_facts(der, &facts, &problem)) != OK)
+		(error = read_facts(der, &facts, ret_names, &problem)) != OK)
 		return error;
 	memcpy(fingerprint_alone.fingerprint, facts.fingerprint, FINGERPRINT_BYTES);
 	*ret = problem ? fingerprint_alone : facts;
 	*ret_problem = problem;
 	return OK;
+}
+
+enum error certificate_read(
+	struct span der, struct certificate_facts *ret, const char **ret_problem)
+{
+	return certificate_read_names(der, ret, NULL, ret_problem);
+}
+
+enum error certificate_copy_key(struct span der, uint8_t *ret, size_t capacity, size_t *ret_length,
+	const char **ret_problem)
+{
+	__attribute__((cleanup(raw_certificate_freep))) RAW_CERTIFICATE *certificate = NULL;
+	const char *problem = NULL;
+	enum error error = open_certificate(der, &certificate, &problem);
+
+	if (error == OK && !problem) {
+		struct span key = key_span(certificate->body);
+
+		if (key.length > capacity)
+			return ERROR_TOO_LARGE;
+		memcpy(ret, key.bytes, key.length);
+		*ret_length = key.length;
+	}
+	if (error == OK)
+		*ret_problem = problem;
+	return error;
 }

@@ -27,6 +27,20 @@ struct certificate_facts {
 	int64_t not_after_sec;  /* RFC 5280 4.1.2.5 */
 };
 
+/* Longer names are not printed for comparing: no service hands over such. */
+#define CERTIFICATE_LINE_MAX_BYTES 16384u
+
+/* What weaker evidence is compared with. In memory of its own: certificate_names_done(). */
+struct certificate_names {
+	char *subject_line; /* as stunnel prints it: OpenSSL's one-line form, UTF-8 not escaped; NULL: */
+	char *issuer_line;  /* longer than CERTIFICATE_LINE_MAX_BYTES */
+	char **values;      /* of the subject's commonName, UID, emailAddress, x500UniqueIdentifier and
+			     * serialNumber, in UTF-8; those with a NUL are left out */
+	size_t value_count;
+};
+
+void certificate_names_done(struct certificate_names *names);
+
 /* Fetches the digest once for the life of the process. Call before anything else here; a second
  * call does nothing. ERROR_MEMORY or ERROR_SYSTEM. */
 WARN_UNUSED enum error certificate_init(void);
@@ -44,3 +58,13 @@ WARN_UNUSED enum error certificate_fingerprint(struct span der, uint8_t ret[FING
  * we could not find out. */
 WARN_UNUSED enum error certificate_read(
 	struct span der, struct certificate_facts *ret, const char **ret_problem);
+
+/* The same, and the names; *ret_names is set only where there is no problem. */
+WARN_UNUSED enum error certificate_read_names(struct span der, struct certificate_facts *ret,
+	struct certificate_names *ret_names, const char **ret_problem);
+
+/* Copies the DER of the SubjectPublicKeyInfo, whose SHA-256 is key_fingerprint. The key itself is
+ * not looked at. OK with *ret_problem NULL or a sentence, as above; *ret_length is set only without one.
+ * ERROR_TOO_LARGE: it is longer than `capacity`. ERROR_MEMORY. */
+WARN_UNUSED enum error certificate_copy_key(struct span der, uint8_t *ret, size_t capacity,
+	size_t *ret_length, const char **ret_problem);

@@ -21,7 +21,16 @@ struct reading {
 	bool has_fingerprint;
 	struct span der;
 	struct certificate_facts facts;
+	struct certificate_names names;
 };
+
+static void done_reading(struct reading *reading)
+{
+	certificate_names_done(&reading->names);
+}
+
+/* `ret` of read_certificate() is initialised with {0} and carries this. */
+#define READING __attribute__((cleanup(done_reading))) struct reading
 
 /* `der` is the room for the bytes, of ARMOUR_DER_MAX_BYTES. */
 static struct span open_armour(
@@ -48,7 +57,8 @@ static enum error read_certificate(
 	}
 	reading.der = open_armour(pending, der, &reading.problem);
 	if (!reading.problem) {
-		error = certificate_read(reading.der, &reading.facts, &reading.problem);
+		error = certificate_read_names(
+			reading.der, &reading.facts, &reading.names, &reading.problem);
 		if (error != OK)
 			return error;
 		reading.has_fingerprint = true;
@@ -78,6 +88,10 @@ static enum error write_fact(struct store *store, const struct store_pending *pe
 		fact.serial = facts->serial;
 		fact.not_before_sec = facts->not_before_sec;
 		fact.not_after_sec = facts->not_after_sec;
+		fact.subject_line = reading->names.subject_line;
+		fact.issuer_line = reading->names.issuer_line;
+		fact.names = reading->names.values;
+		fact.name_count = reading->names.value_count;
 	}
 	return store_settle_pending(store, &fact, ret_trouble);
 }
@@ -88,7 +102,7 @@ static enum error settle_one(struct store *store, const struct store_pending *pe
 	struct store_trouble *ret_trouble)
 {
 	uint8_t der[ARMOUR_DER_MAX_BYTES];
-	struct reading reading;
+	READING reading = { 0 };
 	char duplicate[64];
 	int64_t twin_id = 0;
 	enum error error;
@@ -146,58 +160,124 @@ enum error index_settle(struct store *store, uint64_t budget_usec, bool *ret_mor
 	return OK;
 }
 
-/* Adds a queued row to the answer if it holds the certificate that is asked for. A row that is
- * there already, in the facts or earlier in the queue, stays: settle_one() decides alike. */
-static enum error consider(const struct store_pending *pending,
-	const uint8_t fingerprint[STORE_FINGERPRINT_BYTES], struct span der,
-	struct store_answer *answer)
+static bool is_string(struct span text, const char *string)
 {
-	uint8_t own_der[ARMOUR_DER_MAX_BYTES];
-	uint8_t own_fingerprint[FINGERPRINT_BYTES];
-	struct reading reading;
+	return span_is_equal(text, span_of_string(string));
+}
+
+static bool has_value(const struct certificate_names *names, struct span value)
+{
+	for (size_t i = 0; i < names->value_count; i++)
+		if (is_string(value, names->values[i]))
+			return true;
+	return false;
+}
+
+/* As the statements of store_find() compare. */
+static bool fits(const struct reading *reading, const struct store_question *question)
+{
+	switch (question->by) {
+	case STORE_BY_NOTHING:
+		return false;
+	case STORE_BY_FINGERPRINT:
+		return memcmp(reading->facts.fingerprint, question->digest, FINGERPRINT_BYTES) == 0;
+	case STORE_BY_KEY:
+		return memcmp(reading->facts.key_fingerprint, question->digest,
+			       FINGERPRINT_BYTES) == 0;
+	case STORE_BY_NAMES:
+		return is_string(question->first, reading->names.subject_line) &&
+		       is_string(question->second, reading->names.issuer_line);
+	case STORE_BY_NAME:
+		return has_value(&reading->names, question->first);
+	}
+	return false;
+}
+
+/* The digest first where it decides: nearly every row is somebody else's, and needs no reading. */
+static enum error may_fit(
+	struct span opened, const struct store_question *question, bool *ret_may_fit)
+{
+	uint8_t fingerprint[FINGERPRINT_BYTES];
+	enum error error = OK;
+
+	*ret_may_fit = true;
+	if (question->by != STORE_BY_FINGERPRINT)
+		return OK;
+	if ((error = certificate_fingerprint(opened, fingerprint)) == OK)
+		*ret_may_fit = memcmp(fingerprint, question->digest, sizeof fingerprint) == 0;
+	return error;
+}
+
+/* A certificate that is there already, in the facts or earlier in the queue, stays: settle_one()
+ * decides alike. */
+static bool is_duplicate(const struct store_answer *answer, const struct mapping *mapping)
+{
+	for (size_t i = 0; i < answer->mapping_count; i++) {
+		const struct mapping *other = &answer->mappings[i];
+
+		if (other->is_exact == mapping->is_exact &&
+			memcmp(other->fingerprint, mapping->fingerprint,
+				sizeof mapping->fingerprint) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void add_mapping(const struct store_pending *pending, const struct reading *reading,
+	struct span der, struct store_answer *answer)
+{
+	struct mapping m = pending->mapping;
+
+	memcpy(m.fingerprint, reading->facts.fingerprint, sizeof m.fingerprint);
+	m.is_identical = !span_is_present(der) || span_is_equal(der, reading->der);
+	m.not_before_sec = reading->facts.not_before_sec;
+	m.not_after_sec = reading->facts.not_after_sec;
+	snprintf(m.subject, sizeof m.subject, "%s", reading->facts.subject);
+	if (is_duplicate(answer, &m))
+		return;
+	if (answer->mapping_count == MAPPINGS_MAX)
+		answer->has_more = true;
+	else
+		answer->mappings[answer->mapping_count++] = m;
+}
+
+/* Adds a queued row to the answer if it fits the question. */
+static enum error consider(const struct store_pending *pending,
+	const struct store_question *question, struct store_answer *answer)
+{
+	uint8_t der[ARMOUR_DER_MAX_BYTES];
+	READING reading = { 0 };
 	const char *problem;
+	bool is_worth_reading;
 	enum error error;
 
 	if (pending->is_broken || pending->is_gone)
 		return OK;
-	struct span opened = open_armour(pending, own_der, &problem);
+	struct span opened = open_armour(pending, der, &problem);
 	if (problem)
 		return OK;
-	/* The digest first: nearly every row is somebody else's, and needs no reading. */
-	if ((error = certificate_fingerprint(opened, own_fingerprint)) != OK)
+	if ((error = may_fit(opened, question, &is_worth_reading)) != OK || !is_worth_reading)
 		return error;
-	if (memcmp(own_fingerprint, fingerprint, sizeof own_fingerprint) != 0)
-		return OK;
-	if ((error = read_certificate(pending, own_der, &reading)) != OK || reading.problem)
+	if ((error = read_certificate(pending, der, &reading)) != OK)
 		return error;
-
-	for (size_t i = 0; i < answer->mapping_count; i++)
-		if (answer->mappings[i].is_exact == pending->mapping.is_exact)
-			return OK;
-	if (answer->mapping_count == MAPPING_SCOPES)
-		return OK;
-	struct mapping *m = &answer->mappings[answer->mapping_count++];
-	*m = pending->mapping;
-	m->is_identical = !span_is_present(der) || span_is_equal(der, reading.der);
-	m->not_before_sec = reading.facts.not_before_sec;
-	m->not_after_sec = reading.facts.not_after_sec;
-	snprintf(m->subject, sizeof m->subject, "%s", reading.facts.subject);
+	if (!reading.problem && fits(&reading, question))
+		add_mapping(pending, &reading, question->der, answer);
 	return OK;
 }
 
-static enum error find_in_queue(struct store *store, uint64_t budget_usec, struct span service,
-	const uint8_t fingerprint[STORE_FINGERPRINT_BYTES], struct span der,
-	struct store_answer *answer, bool *ret_complete, struct store_trouble *ret_trouble)
+static enum error find_in_queue(struct store *store, uint64_t budget_usec,
+	const struct store_question *question, struct store_answer *answer, bool *ret_complete,
+	struct store_trouble *ret_trouble)
 {
 	const uint64_t end_usec = monotonic_usec() + budget_usec;
 	struct store_pending pending = { 0 };
 	bool is_found;
 	enum error error;
 
-	while ((error = store_next_pending(store, pending.mapping_id, service, &pending, &is_found,
-			ret_trouble)) == OK &&
+	while ((error = store_next_pending(store, pending.mapping_id, question->service, &pending,
+			&is_found, ret_trouble)) == OK &&
 		is_found) {
-		if ((error = consider(&pending, fingerprint, der, answer)) != OK)
+		if ((error = consider(&pending, question, answer)) != OK)
 			return error;
 		if (monotonic_usec() >= end_usec)
 			break;
@@ -207,9 +287,9 @@ static enum error find_in_queue(struct store *store, uint64_t budget_usec, struc
 	return error;
 }
 
-enum error index_find(struct store *store, uint64_t budget_usec, struct span service,
-	const uint8_t fingerprint[STORE_FINGERPRINT_BYTES], struct span der,
-	struct store_answer *ret, bool *ret_complete, struct store_trouble *ret_trouble)
+enum error index_find(struct store *store, uint64_t budget_usec,
+	const struct store_question *question, struct store_answer *ret, bool *ret_complete,
+	struct store_trouble *ret_trouble)
 {
 	struct store_answer answer;
 	bool complete = false;
@@ -217,9 +297,9 @@ enum error index_find(struct store *store, uint64_t budget_usec, struct span ser
 
 	if (error != OK)
 		return error;
-	if ((error = store_find(store, service, fingerprint, der, &answer, ret_trouble)) == OK)
-		error = find_in_queue(store, budget_usec, service, fingerprint, der, &answer,
-			&complete, ret_trouble);
+	if ((error = store_find(store, question, &answer, ret_trouble)) == OK)
+		error = find_in_queue(
+			store, budget_usec, question, &answer, &complete, ret_trouble);
 	store_rollback(store);
 	if (error != OK)
 		return error;

@@ -24,6 +24,6 @@ WARN_UNUSED enum error index_settle_within(struct store *store, uint64_t budget_
  * queue itself in one read transaction. *ret_complete is false where the queue was not read to its
  * end within `budget_usec`; then has_pending and has_exact_pending stand in *ret as they are, and
  * otherwise both are false. Errors as store_find(). */
-WARN_UNUSED enum error index_find(struct store *store, uint64_t budget_usec, struct span service,
-	const uint8_t fingerprint[STORE_FINGERPRINT_BYTES], struct span der,
-	struct store_answer *ret, bool *ret_complete, struct store_trouble *ret_trouble);
+WARN_UNUSED enum error index_find(struct store *store, uint64_t budget_usec,
+	const struct store_question *question, struct store_answer *ret, bool *ret_complete,
+	struct store_trouble *ret_trouble);

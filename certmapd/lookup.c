@@ -4,6 +4,7 @@
 
 #include "armour.h"
 #include "certificate.h"
+#include "evidence.h"
 #include "index.h"
 #include "policy.h"
 
@@ -13,7 +14,8 @@
 #include <time.h>
 
 _Static_assert(MAPPING_ACCOUNT_MAX_BYTES == ACCOUNT_MAX_BYTES, "an account fits the reply");
-_Static_assert(ARMOUR_DER_MAX_BYTES >= EVIDENCE_MAX_BYTES, "opened evidence fits its room");
+_Static_assert(MAPPING_FINGERPRINT_BYTES == FINGERPRINT_BYTES, "one digest everywhere");
+_Static_assert(STORE_FINGERPRINT_BYTES == FINGERPRINT_BYTES, "one digest everywhere");
 _Static_assert(FINGERPRINT_HEX_BYTES == 2 * FINGERPRINT_BYTES, "a fingerprint is whole");
 
 /* A lookup that comes right after an edit settles it in passing: some hundred rows at most, a
@@ -34,13 +36,6 @@ struct lookup {
 	bool is_backlogged; /* the queue is longer than one inline slice */
 	bool has_seen_history;
 	int64_t seen_history_id, newest_history_id;
-};
-
-/* The evidence of a request, opened: what the gates and the store want to know of it. */
-struct evidence {
-	enum policy_evidence finding;
-	struct span der; /* not there where the evidence is a fingerprint */
-	uint8_t fingerprint[FINGERPRINT_BYTES];
 };
 
 enum error lookup_new(const char *database_path, uid_t owner, struct lookup **ret)
@@ -136,29 +131,6 @@ static enum error ready_store(struct lookup *lookup, struct store_trouble *ret_t
 	return error;
 }
 
-static int hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
-static bool read_fingerprint(struct span text, uint8_t ret[FINGERPRINT_BYTES])
-{
-	if (text.length != FINGERPRINT_HEX_BYTES)
-		return false;
-	for (size_t i = 0; i < FINGERPRINT_BYTES; i++) {
-		int high = hex_digit(text.bytes[2 * i]), low = hex_digit(text.bytes[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		ret[i] = (uint8_t)(high << 4 | low);
-	}
-	return true;
-}
-
 static void print_fingerprint(
 	const uint8_t fingerprint[FINGERPRINT_BYTES], char ret[FINGERPRINT_HEX_BYTES + 1])
 {
@@ -166,40 +138,15 @@ static void print_fingerprint(
 		snprintf(ret + 2 * i, 3, "%02x", fingerprint[i]);
 }
 
-/* Authenticate takes a certificate. The account phase asks whether what an authenticate found still
- * stands, and names it by its fingerprint: the service may not hand over the certificate twice.
- * Nothing is inferred from one kind to another. `der` is the room for ARMOUR_DER_MAX_BYTES. */
-static enum error open_evidence(
-	const struct request *request, uint8_t *der, struct evidence *ret)
+/* Whether rows that are not worked out yet could change the answer. To a certificate or its
+ * fingerprint the exact row always wins; the row of '*' stays too, since a duplicate never displaces
+ * it, unless an exact row may hide it. A key or a name may fit any row, and become ambiguous. */
+static bool is_settled(const struct evidence *evidence, const struct store_answer *answer)
 {
-	struct evidence evidence = { .finding = POLICY_EVIDENCE_NOT_ACCEPTED };
-	enum error error = OK;
-	size_t length;
-
-	if (request->phase == PHASE_AUTHENTICATE && request->kind == EVIDENCE_CERTIFICATE) {
-		evidence.finding = POLICY_EVIDENCE_MALFORMED;
-		if (armour_open_text(request->evidence, der, ARMOUR_DER_MAX_BYTES, &length) ==
-			ARMOUR_OPENED) {
-			evidence.finding = POLICY_EVIDENCE_WHOLE;
-			evidence.der = span_of(der, length);
-			error = certificate_fingerprint(evidence.der, evidence.fingerprint);
-		}
-	} else if (request->phase == PHASE_ACCOUNT && request->kind == EVIDENCE_FINGERPRINT) {
-		evidence.finding = read_fingerprint(request->evidence, evidence.fingerprint)
-					   ? POLICY_EVIDENCE_WHOLE
-					   : POLICY_EVIDENCE_MALFORMED;
-	}
-	if (error == OK)
-		*ret = evidence;
-	return error;
-}
-
-/* Whether rows that are not worked out yet could change the answer. The exact row always wins. The
- * row of '*' stays too, since a duplicate never displaces it, unless an exact row may hide it. */
-static bool is_settled(const struct store_answer *answer)
-{
-	if (!answer->has_pending)
+	if (!answer->has_pending || evidence->finding != POLICY_EVIDENCE_WHOLE)
 		return true;
+	if (evidence->question.by != STORE_BY_FINGERPRINT)
+		return false;
 	for (size_t i = 0; i < answer->mapping_count; i++)
 		if (answer->mappings[i].is_exact || !answer->has_exact_pending)
 			return true;
@@ -233,9 +180,8 @@ bool lookup_work(struct lookup *lookup)
 }
 
 /* Settles what an edit left behind, or reads it where it can't be settled now. */
-static enum error find_after_edit(struct lookup *lookup, struct span service,
-	const struct evidence *evidence, struct store_answer *ret,
-	struct store_trouble *ret_trouble)
+static enum error find_after_edit(struct lookup *lookup, const struct store_question *question,
+	struct store_answer *ret, struct store_trouble *ret_trouble)
 {
 	struct store_trouble trouble = { "" };
 	bool more = false, complete;
@@ -243,31 +189,27 @@ static enum error find_after_edit(struct lookup *lookup, struct span service,
 
 	note_settling(lookup, error, more, &trouble);
 	if (error == OK)
-		return store_find(lookup->store, service, evidence->fingerprint, evidence->der,
-			ret, ret_trouble);
-	return index_find(lookup->store, SETTLE_INLINE_USEC, service, evidence->fingerprint,
-		evidence->der, ret, &complete, ret_trouble);
+		return store_find(lookup->store, question, ret, ret_trouble);
+	return index_find(
+		lookup->store, SETTLE_INLINE_USEC, question, ret, &complete, ret_trouble);
 }
 
-static enum error find(struct lookup *lookup, struct span service,
-	const struct evidence *evidence, bool may_wait, struct store_answer *ret,
-	struct store_trouble *ret_trouble)
+static enum error find(struct lookup *lookup, const struct evidence *evidence, bool may_wait,
+	struct store_answer *ret, struct store_trouble *ret_trouble)
 {
-	bool is_whole = evidence->finding == POLICY_EVIDENCE_WHOLE;
 	struct store_answer answer;
 	enum error error;
 
-	error = store_find(lookup->store, service, is_whole ? evidence->fingerprint : NULL,
-		evidence->der, &answer, ret_trouble);
+	error = store_find(lookup->store, &evidence->question, &answer, ret_trouble);
 	if (error != OK)
 		return error;
 	if (answer.has_pending)
 		lookup->has_work = true;
-	if (is_whole && may_wait && !is_settled(&answer) && !lookup->is_backlogged)
-		error = find_after_edit(lookup, service, evidence, &answer, ret_trouble);
+	if (may_wait && !is_settled(evidence, &answer) && !lookup->is_backlogged)
+		error = find_after_edit(lookup, &evidence->question, &answer, ret_trouble);
 	if (error != OK)
 		return error;
-	if (is_whole && !is_settled(&answer)) {
+	if (!is_settled(evidence, &answer)) {
 		snprintf(ret_trouble->text, sizeof ret_trouble->text,
 			"database %s: new mappings are still being read", lookup->path);
 		return ERROR_BUSY;
@@ -306,15 +248,34 @@ int64_t lookup_skip_edits(struct lookup *lookup)
 	return skipped;
 }
 
+/* Weak kinds count only where the service's row says so as well as the stack line. */
+static bool is_accepted(enum store_by by, const struct store_answer *answer)
+{
+	return (by != STORE_BY_NAMES || answer->accepts_names) &&
+	       (by != STORE_BY_NAME || answer->accepts_name);
+}
+
+static enum policy_sharing sharing_of(enum store_by by)
+{
+	if (by == STORE_BY_KEY)
+		return POLICY_SHARED_BY_ONE_ACCOUNT;
+	return by == STORE_BY_NAMES || by == STORE_BY_NAME ? POLICY_SHARED_BY_NONE
+							    : POLICY_NOT_SHARED;
+}
+
 static void decide(const struct request *request, const struct evidence *evidence,
 	const struct store_answer *answer, struct lookup_outcome *ret)
 {
+	const enum store_by by = evidence->question.by;
 	const struct policy_case c = {
 		.service_enabled = answer->service_enabled,
 		.service_inherits = answer->service_inherits,
-		.evidence = evidence->finding,
+		.evidence = is_accepted(by, answer) ? evidence->finding
+						    : POLICY_EVIDENCE_NOT_ACCEPTED,
+		.sharing = sharing_of(by),
 		.mappings = answer->mappings,
 		.mapping_count = answer->mapping_count,
+		.has_more = answer->has_more,
 		.match = request->mode != MODE_SET,
 		.asked = request->user,
 		.now_sec = time(NULL),
@@ -323,8 +284,10 @@ static void decide(const struct request *request, const struct evidence *evidenc
 
 	ret->reason = verdict.reason;
 	ret->has_mapping = verdict.mapping != NULL;
-	if (verdict.mapping)
+	if (verdict.mapping) {
 		ret->mapping = *verdict.mapping;
+		print_fingerprint(verdict.mapping->fingerprint, ret->fingerprint);
+	}
 }
 
 /* Nothing was found out. One bad row is no reason to give up a good handle. */
@@ -356,12 +319,12 @@ enum lookup_state lookup_run(struct lookup *lookup, const struct request *reques
 	enum error error;
 
 	ret->fingerprint[0] = '\0';
-	if ((error = open_evidence(request, der, &evidence)) != OK)
+	if ((error = evidence_open(request, der, &evidence)) != OK)
 		return give_up(lookup, error, &trouble, may_wait, ret);
-	if (evidence.finding == POLICY_EVIDENCE_WHOLE)
-		print_fingerprint(evidence.fingerprint, ret->fingerprint);
+	if (evidence.question.by == STORE_BY_FINGERPRINT)
+		print_fingerprint(evidence.question.digest, ret->fingerprint);
 	if ((error = ready_store(lookup, &trouble)) != OK ||
-		(error = find(lookup, request->service, &evidence, may_wait, &answer, &trouble)) != OK)
+		(error = find(lookup, &evidence, may_wait, &answer, &trouble)) != OK)
 		return give_up(lookup, error, &trouble, may_wait, ret);
 
 	note_recovery(lookup, &lookup->trouble, "is in use again");

@@ -30,7 +30,8 @@ struct lookup_outcome {
 	enum reason reason;
 	bool has_mapping; /* the one that decided, also where the answer is no */
 	struct mapping mapping;
-	char fingerprint[FINGERPRINT_HEX_BYTES + 1]; /* "": the evidence had none */
+	/* Of the mapping that decided, else of the evidence; "": none of them has one. */
+	char fingerprint[FINGERPRINT_HEX_BYTES + 1];
 };
 
 /* Decides. With `may_wait` false it is answered now: what can't be known is `unavailable`, never

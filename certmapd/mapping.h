@@ -10,6 +10,7 @@
 
 #define MAPPING_ACCOUNT_MAX_BYTES 256u
 #define MAPPING_SUBJECT_MAX_BYTES 1024u
+#define MAPPING_FINGERPRINT_BYTES 32u
 
 /* For a limit that is not set. */
 #define MAPPING_NO_LIMIT INT64_MIN
@@ -17,8 +18,10 @@
 struct mapping {
 	int64_t id;
 	char account[MAPPING_ACCOUNT_MAX_BYTES + 1]; /* terminated, checked to hold no NUL */
+	uint8_t fingerprint[MAPPING_FINGERPRINT_BYTES]; /* of its certificate */
 	bool is_exact;     /* of the service that asks; otherwise of '*' */
-	bool is_identical; /* the stored DER equals the presented bytes, compared whole */
+	bool is_identical; /* the stored DER equals the presented bytes, compared whole; true where
+			    * the evidence is no certificate */
 	bool is_hidden;    /* of '*', and the service has a row of its own for this account */
 	bool enabled;
 	bool has_uid;
@@ -30,6 +33,6 @@ struct mapping {
 	char subject[MAPPING_SUBJECT_MAX_BYTES + 1]; /* UTF-8, not escaped: decoration */
 };
 
-/* The mappings of one certificate that a service can see: its own and that of '*', no more,
- * since a certificate stands once in a scope. */
-#define MAPPING_SCOPES 2u
+/* So many mappings are looked at for one piece of evidence. A certificate stands once in a scope,
+ * so it has two at most; a key or a name that fits more than these is ambiguous anyhow. */
+#define MAPPINGS_MAX 8u

@@ -2,23 +2,26 @@
 /* policy.c owns the gates and their order. */
 #include "policy.h"
 
+#include <string.h>
+
 /* A row of the exact service hides the '*' row of the same certificate, and (is_hidden) of the
  * same account, whatever state it is in: disabling the exact row must not bring another one back. */
-static const struct mapping *choose_mapping(const struct policy_case *c)
+static bool is_hidden(const struct policy_case *c, const struct mapping *m)
 {
-	const struct mapping *chosen = NULL;
+	if (m->is_exact)
+		return false;
+	if (m->is_hidden || !c->service_inherits)
+		return true;
+	for (size_t i = 0; i < c->mapping_count; i++)
+		if (c->mappings[i].is_exact && memcmp(c->mappings[i].fingerprint, m->fingerprint,
+						       sizeof m->fingerprint) == 0)
+			return true;
+	return false;
+}
 
-	for (size_t i = 0; i < c->mapping_count; i++) {
-		const struct mapping *m = &c->mappings[i];
-
-		if (!m->is_identical)
-			continue;
-		if (m->is_exact)
-			return m;
-		if (c->service_inherits && !m->is_hidden)
-			chosen = m;
-	}
-	return chosen;
+static bool is_visible(const struct policy_case *c, const struct mapping *m)
+{
+	return m->is_identical && !is_hidden(c, m);
 }
 
 static enum reason check_mapping(const struct mapping *m, int64_t now_sec)
@@ -49,32 +52,78 @@ static enum reason check_account(const struct policy_case *c, const struct mappi
 	return REASON_ALLOWED;
 }
 
+static enum reason check_all(const struct policy_case *c, const struct mapping *m)
+{
+	/* 4. The mapping may be used now. 5. So may the certificate. 7. It is the account asked for. */
+	enum reason reason = check_mapping(m, c->now_sec);
+
+	if (reason == REASON_ALLOWED)
+		reason = check_certificate(m, c->now_sec);
+	if (reason == REASON_ALLOWED)
+		reason = check_account(c, m);
+	return reason;
+}
+
+/* Rows of other accounts count in whatever state they are: disabling alice's row, because her key
+ * was stolen, must not turn it into bob's. An older certificate of the same account, disabled when
+ * it was renewed, is in nobody's way. */
+static bool are_in_conflict(
+	const struct policy_case *c, const struct mapping *one, const struct mapping *other)
+{
+	if (!span_is_equal(span_of_string(one->account), span_of_string(other->account)))
+		return true;
+	return c->sharing == POLICY_SHARED_BY_NONE && one->enabled && other->enabled;
+}
+
+static bool is_ambiguous(const struct policy_case *c)
+{
+	if (c->sharing == POLICY_NOT_SHARED)
+		return false;
+	for (size_t i = 0; i < c->mapping_count; i++)
+		for (size_t j = i + 1; j < c->mapping_count; j++)
+			if (is_visible(c, &c->mappings[i]) && is_visible(c, &c->mappings[j]) &&
+				are_in_conflict(c, &c->mappings[i], &c->mappings[j]))
+				return true;
+	return c->has_more;
+}
+
+/* Of several mappings of one account the first that is allowed decides, else the first. */
+static struct policy_verdict judge_mappings(const struct policy_case *c)
+{
+	struct policy_verdict verdict = { .reason = REASON_UNMAPPED };
+
+	if (is_ambiguous(c))
+		return (struct policy_verdict){ .reason = REASON_AMBIGUOUS };
+	for (size_t i = 0; i < c->mapping_count; i++) {
+		const struct mapping *m = &c->mappings[i];
+		enum reason reason;
+
+		if (!is_visible(c, m))
+			continue;
+		reason = check_all(c, m);
+		if (!verdict.mapping || reason == REASON_ALLOWED)
+			verdict = (struct policy_verdict){ reason, m };
+		if (reason == REASON_ALLOWED)
+			break;
+	}
+	return verdict;
+}
+
 struct policy_verdict policy_decide(const struct policy_case *c)
 {
-	struct policy_verdict verdict = { 0 };
-
 	/* 1. The service row is enabled. */
-	verdict.reason = REASON_SERVICE_DISABLED;
 	if (!c->service_enabled)
-		return verdict;
+		return (struct policy_verdict){ .reason = REASON_SERVICE_DISABLED };
 
 	/* 2. The evidence is of an accepted kind and whole. */
-	verdict.reason = c->evidence == POLICY_EVIDENCE_MALFORMED ? REASON_MALFORMED_CERTIFICATE
-								  : REASON_EVIDENCE_NOT_ACCEPTED;
-	if (c->evidence != POLICY_EVIDENCE_WHOLE)
-		return verdict;
-
-	/* 3. A mapping is found, and the stored DER equals the presented bytes. */
-	verdict.reason = REASON_UNMAPPED;
-	verdict.mapping = choose_mapping(c);
-	if (!verdict.mapping)
-		return verdict;
-
-	/* 4. The mapping may be used now. 5. So may the certificate. 7. It is the account asked for. */
-	verdict.reason = check_mapping(verdict.mapping, c->now_sec);
-	if (verdict.reason == REASON_ALLOWED)
-		verdict.reason = check_certificate(verdict.mapping, c->now_sec);
-	if (verdict.reason == REASON_ALLOWED)
-		verdict.reason = check_account(c, verdict.mapping);
-	return verdict;
+	switch (c->evidence) {
+	case POLICY_EVIDENCE_MALFORMED:
+		return (struct policy_verdict){ .reason = REASON_MALFORMED_CERTIFICATE };
+	case POLICY_EVIDENCE_WHOLE:
+		/* 3. A mapping is found, and it is one. */
+		return judge_mappings(c);
+	case POLICY_EVIDENCE_NOT_ACCEPTED:
+		break;
+	}
+	return (struct policy_verdict){ .reason = REASON_EVIDENCE_NOT_ACCEPTED };
 }

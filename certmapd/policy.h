@@ -19,13 +19,22 @@ enum policy_evidence {
 	POLICY_EVIDENCE_WHOLE,
 };
 
+/* Whether mappings can share the evidence, and what then. */
+enum policy_sharing {
+	POLICY_NOT_SHARED = 0,        /* a certificate: one mapping per scope */
+	POLICY_SHARED_BY_ONE_ACCOUNT, /* a key: its certificates must stand for one account */
+	POLICY_SHARED_BY_NONE,        /* a name: nor may one account have two of them enabled */
+};
+
 /* Everything that a decision depends on. Borrowed; zero-initialised it denies. */
 struct policy_case {
 	bool service_enabled;
 	bool service_inherits; /* sees the mappings of '*' */
 	enum policy_evidence evidence;
-	const struct mapping *mappings; /* of this certificate, at most one per scope */
+	enum policy_sharing sharing;
+	const struct mapping *mappings; /* that fit the evidence */
 	size_t mapping_count;
+	bool has_more;    /* there are more, so many that they were not read */
 	bool match;       /* the mapped account must equal `asked` */
 	struct span asked; /* the account that the service asked for, where there is one */
 	int64_t now_sec;  /* Unix seconds, UTC */

@@ -21,7 +21,13 @@
  * million mappings must not make the daemon fat. */
 #define CACHE_KIBIBYTES "2048"
 
-#define TOOL_PATIENCE_MSEC 5000
+/* Static because it is a person's for the whole run of a tool, which has one thread. */
+static unsigned tool_patience_msec = 5000;
+
+void store_set_patience(unsigned patience_msec)
+{
+	tool_patience_msec = patience_msec;
+}
 
 enum error store_explain(struct store_trouble *ret_trouble, const char *format, ...)
 {
@@ -232,7 +238,7 @@ static enum error configure(
 	int on;
 
 	sqlite3_extended_result_codes(store->db, 1);
-	sqlite3_busy_timeout(store->db, use == STORE_USE_TOOL ? TOOL_PATIENCE_MSEC : 0);
+	sqlite3_busy_timeout(store->db, use == STORE_USE_TOOL ? (int)tool_patience_msec : 0);
 	if (sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, &on) != SQLITE_OK ||
 		sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA,
 			use == STORE_USE_TOOL, &on) != SQLITE_OK ||

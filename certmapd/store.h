@@ -27,6 +27,10 @@ enum store_use {
 
 struct store;
 
+/* How long a handle of STORE_USE_TOOL that is opened from now on waits for a lock: 5 s unless said,
+ * INT_MAX ms at most. */
+void store_set_patience(unsigned patience_msec);
+
 /* What is wrong, for people: one line, no full stop at the end. Set with ERROR_STORE and
  * ERROR_REFUSED, and with ERROR_BUSY where it is known. */
 struct store_trouble {
@@ -55,24 +59,42 @@ WARN_UNUSED enum error store_check_place(struct store *store, struct store_troub
  * refuse. store_close() tries it as well. */
 WARN_UNUSED enum error store_leave(struct store *store, struct store_trouble *ret_trouble);
 
+/* By what a lookup finds mappings. */
+enum store_by {
+	STORE_BY_NOTHING = 0,  /* asks for the policy of the service alone */
+	STORE_BY_FINGERPRINT,  /* `digest`; and `der`, where it is there, is compared whole */
+	STORE_BY_KEY,          /* `digest` of the SubjectPublicKeyInfo */
+	STORE_BY_NAMES,        /* `first` is the subject's line, `second` the issuer's */
+	STORE_BY_NAME,         /* `first` is the value of an attribute of the subject */
+};
+
+/* Borrowed. */
+struct store_question {
+	enum store_by by;
+	struct span service;
+	uint8_t digest[STORE_FINGERPRINT_BYTES];
+	struct span der;
+	struct span first, second;
+};
+
 /* What one statement finds out for a lookup. */
 struct store_answer {
 	bool service_enabled;
 	bool service_inherits;
+	bool accepts_names;
+	bool accepts_name;
 	bool has_pending;       /* some mapping's facts are not worked out yet, */
 	bool has_exact_pending; /* one of the asking service among them */
 	int64_t history_id;     /* of the newest entry; 0: none */
-	struct mapping mappings[MAPPING_SCOPES];
+	struct mapping mappings[MAPPINGS_MAX];
 	size_t mapping_count;
+	bool has_more; /* than MAPPINGS_MAX */
 };
 
-/* Asks for the mappings of a certificate that `service` can see. `der` is compared whole with the
- * stored bytes; where it is not there, the fingerprint has to do. `fingerprint` may be NULL: then
- * only the service is asked for.
+/* Asks for the mappings that fit the question and that its service can see.
  * ERROR_BUSY, ERROR_MEMORY; ERROR_STORE: close and open again; ERROR_MALFORMED: a row that would
  * decide breaks the rules of the schema, whatever let it in. *ret_trouble is set with the last two. */
-WARN_UNUSED enum error store_find(struct store *store, struct span service,
-	const uint8_t fingerprint[STORE_FINGERPRINT_BYTES], struct span der,
+WARN_UNUSED enum error store_find(struct store *store, const struct store_question *question,
 	struct store_answer *ret, struct store_trouble *ret_trouble);
 
 /* A read transaction: everything asked between sees one state of the database. */

@@ -136,6 +136,7 @@ static void read_status(sqlite3_stmt *statement, struct store_status *ret)
 		const unsigned char *text = sqlite3_column_text(statement, i);
 
 		ret->is_number[i] = type == SQLITE_INTEGER;
+		ret->number[i] = type == SQLITE_INTEGER ? sqlite3_column_int64(statement, i) : 0;
 		ret->text[i] = span_of(text, (size_t)sqlite3_column_bytes(statement, i));
 	}
 }
@@ -191,4 +192,51 @@ enum error store_list_status(struct store *store, const char *service, const cha
 		sqlite3_bind_text(statement, 2, account, -1, SQLITE_STATIC) != SQLITE_OK)
 		return store_failed(store, ret_trouble);
 	return hand_over(store, statement, take, context, &any, ret_trouble);
+}
+
+/* Two statements, since each has its way: an account has few mappings, which an index finds, and
+ * all of them are read as they stand, without sorting them: the plus keeps the index out. */
+#define ENROLMENT_SQL "SELECT id, certificate FROM mapping WHERE "
+static const char account_sql[] = ENROLMENT_SQL "service IN (?1, '*') AND account = ?2 ORDER BY id";
+static const char all_sql[] = ENROLMENT_SQL "+service IN (?1, '*') ORDER BY id";
+
+static bool bind_text(sqlite3_stmt *statement, int parameter, struct span text)
+{
+	return sqlite3_bind_text64(statement, parameter, (const char *)text.bytes, text.length,
+		       SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK;
+}
+
+static enum error hand_over_enrolments(struct store *store, sqlite3_stmt *statement,
+	store_enrolment_taker *take, void *context, struct store_trouble *ret_trouble)
+{
+	enum error error;
+	int result;
+
+	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
+		const void *bytes = sqlite3_column_blob(statement, 1);
+		struct store_enrolment enrolment = {
+			.id = sqlite3_column_int64(statement, 0),
+			.certificate = span_of(
+				bytes ? bytes : "", (size_t)sqlite3_column_bytes(statement, 1)),
+		};
+
+		if ((error = take(&enrolment, context)) != OK)
+			return error;
+	}
+	return result == SQLITE_DONE ? OK : store_failed(store, ret_trouble);
+}
+
+enum error store_list_enrolments(struct store *store, struct span service, struct span account,
+	store_enrolment_taker *take, void *context, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	const bool is_of_one = span_is_present(account);
+	enum error error = store_prepare(store, is_of_one ? STORE_LIST_OF_ACCOUNT : STORE_LIST_ALL,
+		is_of_one ? account_sql : all_sql, &statement, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (!bind_text(statement, 1, service) || (is_of_one && !bind_text(statement, 2, account)))
+		return store_failed(store, ret_trouble);
+	return hand_over_enrolments(store, statement, take, context, ret_trouble);
 }

@@ -65,6 +65,7 @@ const char *store_status_name(enum store_status_column column);
 struct store_status {
 	struct span text[STATUS_COLUMNS]; /* not there: NULL */
 	bool is_number[STATUS_COLUMNS];
+	int64_t number[STATUS_COLUMNS]; /* 0 where it is none */
 };
 
 /* Takes a row; anything but OK ends the reading and is what the reader returns. */
@@ -78,4 +79,20 @@ WARN_UNUSED enum error store_find_status(struct store *store, int64_t id, store_
  * `account` choose, byte for byte; NULL: all. */
 WARN_UNUSED enum error store_list_status(struct store *store, const char *service,
 	const char *account, store_status_taker *take, void *context,
+	struct store_trouble *ret_trouble);
+
+/* A mapping's certificate as somebody stored it, in whatever armour and in whatever state. The
+ * bytes are lent out for the call. */
+struct store_enrolment {
+	int64_t id;
+	struct span certificate;
+};
+
+typedef enum error store_enrolment_taker(const struct store_enrolment *enrolment, void *context);
+
+/* Hands over the certificates of the mappings of `service` and of '*' in the order of their ids,
+ * those that a lookup for the service would not see among them. `account`: of this one alone, byte
+ * for byte; not there: all. Errors as store_list_status(). */
+WARN_UNUSED enum error store_list_enrolments(struct store *store, struct span service,
+	struct span account, store_enrolment_taker *take, void *context,
 	struct store_trouble *ret_trouble);

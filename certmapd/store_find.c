@@ -6,27 +6,44 @@
 #include <string.h>
 
 /* One statement, so that one state of the database answers: the policy of the service, whether
- * facts are missing, and the rows of this certificate. The row '*' of service is always there; the
- * outer joins keep it where nothing else is found. */
-static const char find_sql[] =
-	"SELECT coalesce(own.enabled, every.enabled), coalesce(own.inherit, every.inherit),"
-	" EXISTS (SELECT 1 FROM pending),"
-	" EXISTS (SELECT 1 FROM pending WHERE service = ?1),"
-	" coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0),"
-	" m.id, m.service = ?1, m.account, m.enabled, m.valid_from, m.valid_until, m.account_uid,"
-	" m.service = '*' AND EXISTS"
-	"  (SELECT 1 FROM mapping AS x WHERE x.service = ?1 AND x.account = m.account),"
-	" f.not_before, f.not_after, f.subject, f.der"
-	" FROM service AS every"
-	" LEFT JOIN service AS own ON own.name = ?1"
-	" LEFT JOIN fact AS f"
-	"  ON f.fingerprint = ?2 AND f.service IN (?1, '*') AND f.problem IS NULL"
-	" LEFT JOIN mapping AS m ON m.id = f.mapping_id AND m.service = f.service"
-	" WHERE every.name = '*'";
+ * facts are missing, and the rows that fit. The row '*' of service is always there; the outer joins
+ * keep it where nothing else is found. The statements differ in how they find facts alone. */
+#define FIND_SQL(facts)                                                                            \
+	"SELECT coalesce(own.enabled, every.enabled), coalesce(own.inherit, every.inherit),"       \
+	" coalesce(own.accept_names, every.accept_names),"                                         \
+	" coalesce(own.accept_name, every.accept_name),"                                           \
+	" EXISTS (SELECT 1 FROM pending),"                                                         \
+	" EXISTS (SELECT 1 FROM pending WHERE service = ?1),"                                      \
+	" coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0),"                  \
+	" m.id, m.service = ?1, m.account, m.enabled, m.valid_from, m.valid_until, m.account_uid," \
+	" m.service = '*' AND EXISTS"                                                              \
+	"  (SELECT 1 FROM mapping AS x WHERE x.service = ?1 AND x.account = m.account),"           \
+	" f.not_before, f.not_after, f.subject, f.fingerprint, f.der"                              \
+	" FROM service AS every"                                                                   \
+	" LEFT JOIN service AS own ON own.name = ?1"                                               \
+	" LEFT JOIN fact AS f"                                                                     \
+	"  ON " facts " AND f.service IN (?1, '*') AND f.problem IS NULL"                          \
+	" LEFT JOIN mapping AS m ON m.id = f.mapping_id AND m.service = f.service"                 \
+	" WHERE every.name = '*'"
+
+static const struct {
+	enum store_slot slot;
+	const char *sql;
+} find_statements[] = {
+	[STORE_BY_NOTHING] = { STORE_FIND_SERVICE, FIND_SQL("0") },
+	[STORE_BY_FINGERPRINT] = { STORE_FIND_FINGERPRINT, FIND_SQL("f.fingerprint = ?2") },
+	[STORE_BY_KEY] = { STORE_FIND_KEY, FIND_SQL("f.key_fingerprint = ?2") },
+	[STORE_BY_NAMES] = { STORE_FIND_NAMES,
+		FIND_SQL("f.subject_line = ?2 AND f.issuer_line = ?3") },
+	[STORE_BY_NAME] = { STORE_FIND_NAME,
+		FIND_SQL("f.mapping_id IN (SELECT mapping_id FROM fact_name WHERE value = ?2)") },
+};
 
 enum find_column {
 	FIND_SERVICE_ENABLED,
 	FIND_SERVICE_INHERITS,
+	FIND_ACCEPTS_NAMES,
+	FIND_ACCEPTS_NAME,
 	FIND_HAS_PENDING,
 	FIND_HAS_EXACT_PENDING,
 	FIND_HISTORY_ID,
@@ -41,6 +58,7 @@ enum find_column {
 	FIND_NOT_BEFORE,
 	FIND_NOT_AFTER,
 	FIND_SUBJECT,
+	FIND_FINGERPRINT,
 	FIND_DER,
 };
 
@@ -73,16 +91,25 @@ bool store_read_mapping(sqlite3_stmt *statement, int first, struct mapping *ret)
 
 static bool read_facts(sqlite3_stmt *statement, struct span der, struct mapping *m)
 {
+	const void *bytes;
+
 	if (!store_read_integer(
 		    statement, FIND_NOT_BEFORE, INT64_MIN, INT64_MAX, &m->not_before_sec) ||
 		!store_read_integer(
 			statement, FIND_NOT_AFTER, INT64_MIN, INT64_MAX, &m->not_after_sec) ||
+		sqlite3_column_type(statement, FIND_FINGERPRINT) != SQLITE_BLOB ||
+		sqlite3_column_bytes(statement, FIND_FINGERPRINT) != (int)sizeof m->fingerprint ||
 		sqlite3_column_type(statement, FIND_DER) != SQLITE_BLOB)
 		return false;
+	memcpy(m->fingerprint, sqlite3_column_blob(statement, FIND_FINGERPRINT),
+		sizeof m->fingerprint);
 	store_read_note(statement, FIND_SUBJECT, m->subject, sizeof m->subject);
-	const void *stored = sqlite3_column_blob(statement, FIND_DER);
-	m->is_identical = !span_is_present(der) ||
-			  span_is_equal(der, span_of(stored, (size_t)sqlite3_column_bytes(statement, FIND_DER)));
+	m->is_identical = true;
+	if (span_is_present(der)) {
+		bytes = sqlite3_column_blob(statement, FIND_DER);
+		m->is_identical = span_is_equal(
+			der, span_of(bytes, (size_t)sqlite3_column_bytes(statement, FIND_DER)));
+	}
 	return true;
 }
 
@@ -90,6 +117,8 @@ static bool read_service(sqlite3_stmt *statement, struct store_answer *answer)
 {
 	return store_read_flag(statement, FIND_SERVICE_ENABLED, &answer->service_enabled) &&
 	       store_read_flag(statement, FIND_SERVICE_INHERITS, &answer->service_inherits) &&
+	       store_read_flag(statement, FIND_ACCEPTS_NAMES, &answer->accepts_names) &&
+	       store_read_flag(statement, FIND_ACCEPTS_NAME, &answer->accepts_name) &&
 	       store_read_flag(statement, FIND_HAS_PENDING, &answer->has_pending) &&
 	       store_read_flag(statement, FIND_HAS_EXACT_PENDING, &answer->has_exact_pending) &&
 	       store_read_integer(
@@ -100,7 +129,7 @@ static bool read_service(sqlite3_stmt *statement, struct store_answer *answer)
 static enum error read_row(struct store *store, sqlite3_stmt *statement, struct span der,
 	struct store_answer *answer, struct store_trouble *ret_trouble)
 {
-	struct mapping *m = &answer->mappings[answer->mapping_count];
+	struct mapping m;
 
 	if (!read_service(statement, answer)) {
 		store_explain(ret_trouble,
@@ -109,18 +138,47 @@ static enum error read_row(struct store *store, sqlite3_stmt *statement, struct 
 	}
 	if (sqlite3_column_type(statement, FIND_ID) == SQLITE_NULL)
 		return OK;
-	if (answer->mapping_count == MAPPING_SCOPES ||
-		!store_read_mapping(statement, FIND_ID, m) || !read_facts(statement, der, m)) {
+	if (!store_read_mapping(statement, FIND_ID, &m) || !read_facts(statement, der, &m)) {
 		store_explain(ret_trouble, "%s: mapping %lld breaks the rules of the schema",
 			store->path, (long long)sqlite3_column_int64(statement, FIND_ID));
 		return ERROR_MALFORMED;
 	}
-	answer->mapping_count++;
+	if (answer->mapping_count == MAPPINGS_MAX)
+		answer->has_more = true;
+	else
+		answer->mappings[answer->mapping_count++] = m;
 	return OK;
 }
 
-enum error store_find(struct store *store, struct span service,
-	const uint8_t fingerprint[STORE_FINGERPRINT_BYTES], struct span der,
+static int bind_span(sqlite3_stmt *statement, int parameter, struct span text)
+{
+	return sqlite3_bind_text(statement, parameter, (const char *)text.bytes, (int)text.length,
+		SQLITE_STATIC);
+}
+
+static int bind_question(sqlite3_stmt *statement, const struct store_question *question)
+{
+	int result = bind_span(statement, 1, question->service);
+
+	if (result != SQLITE_OK)
+		return result;
+	switch (question->by) {
+	case STORE_BY_NOTHING:
+		return SQLITE_OK;
+	case STORE_BY_FINGERPRINT:
+	case STORE_BY_KEY:
+		return sqlite3_bind_blob(
+			statement, 2, question->digest, sizeof question->digest, SQLITE_STATIC);
+	case STORE_BY_NAMES:
+		result = bind_span(statement, 3, question->second);
+		return result == SQLITE_OK ? bind_span(statement, 2, question->first) : result;
+	case STORE_BY_NAME:
+		return bind_span(statement, 2, question->first);
+	}
+	return SQLITE_MISUSE;
+}
+
+enum error store_find(struct store *store, const struct store_question *question,
 	struct store_answer *ret, struct store_trouble *ret_trouble)
 {
 	sqlite3_stmt *statement STORE_RESET = NULL;
@@ -129,19 +187,19 @@ enum error store_find(struct store *store, struct span service,
 	int result;
 	enum error error;
 
-	if ((error = store_prepare(store, STORE_FIND, find_sql, &statement, ret_trouble)) != OK)
+	error = store_prepare(store, find_statements[question->by].slot,
+		find_statements[question->by].sql, &statement, ret_trouble);
+	if (error != OK)
 		return error;
-	if (sqlite3_bind_text(statement, 1, (const char *)service.bytes, (int)service.length,
-		    SQLITE_STATIC) != SQLITE_OK ||
-		(fingerprint && sqlite3_bind_blob(statement, 2, fingerprint,
-					STORE_FINGERPRINT_BYTES, SQLITE_STATIC) != SQLITE_OK))
+	if (bind_question(statement, question) != SQLITE_OK)
 		return store_failed(store, ret_trouble);
 
 	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
 		if (!has_row && (error = store_check_version(store, ret_trouble)) != OK)
 			return error;
 		has_row = true;
-		if ((error = read_row(store, statement, der, &answer, ret_trouble)) != OK)
+		error = read_row(store, statement, question->der, &answer, ret_trouble);
+		if (error != OK)
 			return error;
 	}
 	if (result != SQLITE_DONE)

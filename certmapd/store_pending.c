@@ -132,30 +132,81 @@ enum error store_drop_pending(
 /* REPLACE: a duplicate that is looked at again still has the fact that said so. */
 static const char write_sql[] =
 	"INSERT OR REPLACE INTO fact (mapping_id, service, fingerprint, key_fingerprint, subject,"
-	" issuer, serial, not_before, not_after, der, problem)"
-	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+	" issuer, serial, not_before, not_after, der, problem, subject_line, issuer_line)"
+	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
-/* What is NULL stays unbound, and so NULL in the row. */
+static int bind_string(sqlite3_stmt *statement, int parameter, const char *string)
+{
+	return sqlite3_bind_text(statement, parameter, string, -1, SQLITE_STATIC);
+}
+
+/* NULL where there are no bytes. */
+static int bind_bytes(sqlite3_stmt *statement, int parameter, struct span bytes)
+{
+	return sqlite3_bind_blob(
+		statement, parameter, bytes.bytes, (int)bytes.length, SQLITE_STATIC);
+}
+
+static struct span digest_span(const uint8_t *digest)
+{
+	return span_of(digest, digest ? STORE_FINGERPRINT_BYTES : 0);
+}
+
+/* Binding fails for want of memory alone, and what is unbound is NULL: one look at all of them. */
 static bool bind_fact(sqlite3_stmt *statement, const struct store_fact *fact)
 {
-	bool is_read = fact->key_fingerprint != NULL;
+	int results = sqlite3_bind_int64(statement, 1, fact->mapping_id);
 
-	return sqlite3_bind_int64(statement, 1, fact->mapping_id) == SQLITE_OK &&
-	       sqlite3_bind_text(statement, 2, fact->service, -1, SQLITE_STATIC) == SQLITE_OK &&
-	       (!fact->fingerprint ||
-		       sqlite3_bind_blob(statement, 3, fact->fingerprint, STORE_FINGERPRINT_BYTES,
-			       SQLITE_STATIC) == SQLITE_OK) &&
-	       (!is_read || (sqlite3_bind_blob(statement, 4, fact->key_fingerprint,
-				     STORE_FINGERPRINT_BYTES, SQLITE_STATIC) == SQLITE_OK &&
-				    sqlite3_bind_int64(statement, 8, fact->not_before_sec) == SQLITE_OK &&
-				    sqlite3_bind_int64(statement, 9, fact->not_after_sec) == SQLITE_OK)) &&
-	       sqlite3_bind_text(statement, 5, fact->subject, -1, SQLITE_STATIC) == SQLITE_OK &&
-	       sqlite3_bind_text(statement, 6, fact->issuer, -1, SQLITE_STATIC) == SQLITE_OK &&
-	       sqlite3_bind_text(statement, 7, fact->serial, -1, SQLITE_STATIC) == SQLITE_OK &&
-	       (!span_is_present(fact->der) ||
-		       sqlite3_bind_blob(statement, 10, fact->der.bytes, (int)fact->der.length,
-			       SQLITE_STATIC) == SQLITE_OK) &&
-	       sqlite3_bind_text(statement, 11, fact->problem, -1, SQLITE_STATIC) == SQLITE_OK;
+	results |= bind_string(statement, 2, fact->service);
+	results |= bind_bytes(statement, 3, digest_span(fact->fingerprint));
+	results |= bind_bytes(statement, 4, digest_span(fact->key_fingerprint));
+	results |= bind_string(statement, 5, fact->subject);
+	results |= bind_string(statement, 6, fact->issuer);
+	results |= bind_string(statement, 7, fact->serial);
+	if (fact->key_fingerprint) {
+		results |= sqlite3_bind_int64(statement, 8, fact->not_before_sec);
+		results |= sqlite3_bind_int64(statement, 9, fact->not_after_sec);
+	}
+	results |= bind_bytes(statement, 10, fact->der);
+	results |= bind_string(statement, 11, fact->problem);
+	results |= bind_string(statement, 12, fact->subject_line);
+	results |= bind_string(statement, 13, fact->issuer_line);
+	return results == SQLITE_OK;
+}
+
+static enum error write_name(struct store *store, int64_t mapping_id, const char *name,
+	struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	/* A subject may say the same twice. */
+	enum error error = store_prepare(store, STORE_WRITE_NAME,
+		"INSERT OR IGNORE INTO fact_name (mapping_id, value) VALUES (?1, ?2)", &statement,
+		ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (sqlite3_bind_int64(statement, 1, mapping_id) != SQLITE_OK ||
+		bind_string(statement, 2, name) != SQLITE_OK)
+		return store_failed(store, ret_trouble);
+	return store_run(store, statement, ret_trouble);
+}
+
+/* REPLACE runs no delete trigger, so what stood there before is forgotten here. */
+static enum error write_names(
+	struct store *store, const struct store_fact *fact, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_FORGET_NAMES,
+		"DELETE FROM fact_name WHERE mapping_id = ?1", &statement, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (sqlite3_bind_int64(statement, 1, fact->mapping_id) != SQLITE_OK)
+		return store_failed(store, ret_trouble);
+	error = store_run(store, statement, ret_trouble);
+	for (size_t i = 0; i < fact->name_count && error == OK; i++)
+		error = write_name(store, fact->mapping_id, fact->names[i], ret_trouble);
+	return error;
 }
 
 enum error store_settle_pending(
@@ -169,7 +220,8 @@ enum error store_settle_pending(
 		return error;
 	if (!bind_fact(statement, fact))
 		return store_failed(store, ret_trouble);
-	if ((error = store_run(store, statement, ret_trouble)) != OK)
+	if ((error = store_run(store, statement, ret_trouble)) != OK ||
+		(error = write_names(store, fact, ret_trouble)) != OK)
 		return error;
 	return store_drop_pending(store, fact->mapping_id, ret_trouble);
 }

@@ -33,6 +33,9 @@ struct store_fact {
 	const uint8_t *fingerprint; /* STORE_FINGERPRINT_BYTES; NULL: the armour stayed on */
 	const uint8_t *key_fingerprint;
 	const char *subject, *issuer, *serial;
+	const char *subject_line, *issuer_line; /* NULL: too long to compare */
+	char *const *names;                     /* attributes of the subject */
+	size_t name_count;
 	int64_t not_before_sec, not_after_sec;
 	struct span der;
 	const char *problem; /* NULL: none, and then all of the above is there; a problem may leave out

@@ -15,7 +15,11 @@
 /* One slot for each statement. A statement is prepared at its first use, beside the code that
  * binds it, and lives as long as the store. */
 enum store_slot {
-	STORE_FIND,
+	STORE_FIND_SERVICE,
+	STORE_FIND_FINGERPRINT,
+	STORE_FIND_KEY,
+	STORE_FIND_NAMES,
+	STORE_FIND_NAME,
 	STORE_VERSION,
 	STORE_BEGIN_READ,
 	STORE_BEGIN_WRITE,
@@ -24,6 +28,8 @@ enum store_slot {
 	STORE_NEXT_PENDING,
 	STORE_FIND_TWIN,
 	STORE_WRITE_FACT,
+	STORE_FORGET_NAMES,
+	STORE_WRITE_NAME,
 	STORE_DROP_PENDING,
 	STORE_WRITE_ACTOR,
 	STORE_CLEAR_ACTOR,
@@ -31,6 +37,8 @@ enum store_slot {
 	STORE_DELETE_MAPPING,
 	STORE_FIND_STATUS,
 	STORE_LIST_STATUS,
+	STORE_LIST_OF_ACCOUNT,
+	STORE_LIST_ALL,
 	STORE_SLOTS,
 };
 

@@ -59,18 +59,19 @@ static bool gate_asked(struct attempt *attempt)
 		"the service asked for no account, or for a name that can be none");
 }
 
-static bool gate_mapped(
-	struct attempt *attempt, enum evidence_kind kind, struct span evidence, struct span user)
+static bool gate_mapped(struct attempt *attempt, enum evidence_kind kind,
+	const struct evidence *evidence, struct span user)
 {
 	const struct request request = {
 		.phase = attempt->phase,
 		.kind = kind,
 		.user = user,
-		.evidence = evidence,
+		.evidence = evidence->first,
+		.evidence_second = evidence->second,
 		.correlation_id = span_of_string(attempt->correlation_id),
 	};
 
-	report_question(attempt, evidence.length);
+	report_question(attempt, evidence->first.length + evidence->second.length);
 	return inquiry_ask(
 		attempt->pamh, &attempt->options, &request, &attempt->answer, &attempt->outcome);
 }
@@ -153,13 +154,13 @@ static bool configure(struct attempt *attempt, int argc, const char *const *argv
 
 static bool pass_gates(struct attempt *attempt, int argc, const char *const *argv)
 {
-	struct span evidence;
+	struct evidence evidence;
 
 	return configure(attempt, argc, argv) &&
 	       inquiry_make_id(attempt->correlation_id, &attempt->outcome) &&
 	       evidence_obtain(attempt->pamh, &attempt->options, &evidence, &attempt->outcome) &&
 	       gate_asked(attempt) &&
-	       gate_mapped(attempt, attempt->options.accept, evidence, asked_account(attempt)) &&
+	       gate_mapped(attempt, attempt->options.accept, &evidence, asked_account(attempt)) &&
 	       gate_same_account(attempt) && gate_known_account(attempt) &&
 	       gate_user_stands(attempt) && keep(attempt) && adopt(attempt);
 }
@@ -193,10 +194,11 @@ static bool stands(struct attempt *attempt, const struct session *session)
 {
 	const struct span account = span_of_string(session->account);
 	const struct span fingerprint = span_of_string(session->fingerprint);
+	const struct evidence evidence = { .first = fingerprint };
 
 	return inquiry_make_id(attempt->correlation_id, &attempt->outcome) &&
 	       gate_same_user(attempt, account) &&
-	       gate_mapped(attempt, EVIDENCE_FINGERPRINT, fingerprint, account) &&
+	       gate_mapped(attempt, EVIDENCE_FINGERPRINT, &evidence, account) &&
 	       gate_account_is(attempt, account) && gate_same_certificate(attempt, fingerprint) &&
 	       gate_known_account(attempt) && gate_user_unchanged(attempt);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * evidence.c owns the three places: the process environment, the PAM environment, the password
- * item.
+ * evidence.c owns the places: the process environment, the PAM environment, the password item, the
+ * user name.
  */
 #include "evidence.h"
 
@@ -18,6 +18,11 @@ static const char ignored_variable[] =
 static const char left_out_variable[] =
 	"the variable is not set although TLS_CLIENT_S_DN is: ProFTPD leaves out a certificate "
 	"whose PEM is over 2048 bytes";
+static const char lacks_key[] = "sshd tells of no public key; it does where a key comes first: "
+				"AuthenticationMethods publickey,keyboard-interactive:pam";
+
+static const char authtok_item[] = "PAM_AUTHTOK";
+static const char user_item[] = "PAM_USER";
 
 static bool refuse(enum reason reason, const char *what, const char *name, struct outcome *ret)
 {
@@ -43,7 +48,7 @@ static const char *find_in(
 {
 	const char *value;
 
-	if (source != SOURCE_PAM_ENVIRONMENT)
+	if (source != SOURCE_PAM_ENVIRONMENT && source != SOURCE_SSH)
 		return find_variable(name, ret_what);
 	value = pam_getenv(pamh, name);
 	if (!value)
@@ -73,17 +78,22 @@ static bool check_required(
 	return refuse(REASON_NO_CERTIFICATE, what, options->require_name, ret_outcome);
 }
 
-static bool obtain_variable(pam_handle_t *pamh, const struct options *options, const char **ret,
-	struct outcome *ret_outcome)
+static bool obtain_variable(pam_handle_t *pamh, const struct options *options, const char *name,
+	const char **ret, struct outcome *ret_outcome)
 {
 	const char *what = NULL;
-	const char *value = find_in(pamh, options->source, options->source_name, &what);
+	const char *value = find_in(pamh, options->source, name, &what);
 
-	if (!value) {
-		if (is_left_out_by_proftpd(options))
-			what = left_out_variable;
-		return refuse(REASON_NO_CERTIFICATE, what, options->source_name, ret_outcome);
+	if (!value && is_left_out_by_proftpd(options))
+		what = left_out_variable;
+	/* Before keyboard-interactive sshd sets it in any case, to nothing where no method came
+	 * first; before a password it does not. */
+	if (options->source == SOURCE_SSH && (!value || !value[0])) {
+		value = NULL;
+		what = lacks_key;
 	}
+	if (!value)
+		return refuse(REASON_NO_CERTIFICATE, what, name, ret_outcome);
 	*ret = value;
 	return true;
 }
@@ -115,15 +125,15 @@ static bool prompt_authtok(pam_handle_t *pamh, struct outcome *ret_outcome)
 	int code;
 
 	if (!has_conversation(pamh))
-		return outcome_refuse(REASON_NO_CERTIFICATE,
+		return refuse(REASON_NO_CERTIFICATE,
 			"the password item is not set and there is no conversation to ask for it",
-			ret_outcome);
+			authtok_item, ret_outcome);
 	code = pam_prompt(pamh, PAM_PROMPT_ECHO_OFF, &answer, "%s", "Password: ");
 	if (code == PAM_BUF_ERR)
 		return outcome_fail(ERROR_MEMORY, "the password item", 0, ret_outcome);
 	if (code != PAM_SUCCESS || !answer)
-		return outcome_refuse(
-			REASON_NO_CERTIFICATE, "the conversation gave no answer", ret_outcome);
+		return refuse(REASON_NO_CERTIFICATE, "the conversation gave no answer",
+			authtok_item, ret_outcome);
 	if (pam_set_item(pamh, PAM_AUTHTOK, answer) != PAM_SUCCESS)
 		return outcome_fail(ERROR_MEMORY, "the password item", 0, ret_outcome);
 	return true;
@@ -143,29 +153,79 @@ static bool obtain_authtok(pam_handle_t *pamh, const char **ret, struct outcome 
 	return true;
 }
 
-bool evidence_obtain(pam_handle_t *pamh, const struct options *options, struct span *ret,
+static bool obtain_user(const pam_handle_t *pamh, const char **ret, struct outcome *ret_outcome)
+{
+	const void *item = NULL;
+
+	/* Not pam_get_user(3), which would ask: what a client types is no evidence. */
+	if (pam_get_item(pamh, PAM_USER, &item) != PAM_SUCCESS || !item)
+		return refuse(REASON_NO_CERTIFICATE, "the item is not set", user_item, ret_outcome);
+	*ret = item;
+	return true;
+}
+
+static bool obtain_first(pam_handle_t *pamh, const struct options *options, const char **ret,
 	struct outcome *ret_outcome)
 {
-	const char *text = NULL;
-	size_t length;
-
-	if (!check_required(pamh, options, ret_outcome))
-		return false;
-	if (options->source == SOURCE_AUTHTOK) {
-		if (!obtain_authtok(pamh, &text, ret_outcome))
-			return false;
-	} else if (!obtain_variable(pamh, options, &text, ret_outcome)) {
-		return false;
+	switch (options->source) {
+	case SOURCE_ENVIRONMENT:
+	case SOURCE_PAM_ENVIRONMENT:
+	case SOURCE_SSH:
+		return obtain_variable(pamh, options, options->source_name, ret, ret_outcome);
+	case SOURCE_AUTHTOK:
+		return obtain_authtok(pamh, ret, ret_outcome);
+	case SOURCE_USER:
+		return obtain_user(pamh, ret, ret_outcome);
 	}
+	return outcome_refuse(REASON_MISCONFIGURED, "no source of evidence", ret_outcome);
+}
 
-	/* Bounded before anything looks at it. */
-	length = strnlen(text, EVIDENCE_MAX_BYTES + 1);
+/* Bounded before anything looks at it. */
+static bool measure(const char *text, size_t max_bytes, const char *too_long, const char *name,
+	struct span *ret, struct outcome *ret_outcome)
+{
+	const size_t length = strnlen(text, max_bytes + 1);
+
 	if (length == 0)
-		return refuse(REASON_NO_CERTIFICATE, "the service supplied empty text",
-			options->source_name, ret_outcome);
-	if (length > EVIDENCE_MAX_BYTES)
-		return refuse(REASON_MALFORMED_CERTIFICATE, "longer than 65536 bytes",
-			options->source_name, ret_outcome);
+		return refuse(REASON_NO_CERTIFICATE, "the service supplied empty text", name,
+			ret_outcome);
+	if (length > max_bytes)
+		return refuse(REASON_MALFORMED_CERTIFICATE, too_long, name, ret_outcome);
 	*ret = span_of(text, length);
+	return true;
+}
+
+static const char *name_of_first(const struct options *options)
+{
+	if (options->source == SOURCE_AUTHTOK)
+		return authtok_item;
+	return options->source == SOURCE_USER ? user_item : options->source_name;
+}
+
+static bool read_second(pam_handle_t *pamh, const struct options *options, struct span *ret,
+	struct outcome *ret_outcome)
+{
+	const char *text;
+
+	if (options->accept != EVIDENCE_NAMES)
+		return true;
+	return obtain_variable(pamh, options, options->source_second_name, &text, ret_outcome) &&
+	       measure(text, EVIDENCE_SECOND_MAX_BYTES, "longer than 16384 bytes",
+		       options->source_second_name, ret, ret_outcome);
+}
+
+bool evidence_obtain(pam_handle_t *pamh, const struct options *options, struct evidence *ret,
+	struct outcome *ret_outcome)
+{
+	struct evidence evidence = { 0 };
+	const char *text;
+
+	if (!check_required(pamh, options, ret_outcome) ||
+		!obtain_first(pamh, options, &text, ret_outcome) ||
+		!measure(text, EVIDENCE_MAX_BYTES, "longer than 65536 bytes",
+			name_of_first(options), &evidence.first, ret_outcome) ||
+		!read_second(pamh, options, &evidence.second, ret_outcome))
+		return false;
+	*ret = evidence;
 	return true;
 }

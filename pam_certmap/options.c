@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * options.c owns the table of options and the rule of each value. A rule gives NULL, or what is
- * wrong in words that name the remedy.
+ * options.c owns the table of options, the rule of each value, and the rules of what does not go
+ * together. A rule gives NULL, or what is wrong in words that name the remedy.
  */
 #include "options.h"
 
@@ -24,47 +24,69 @@ static bool is_variable_name(const char *name, size_t length)
 	return length > 0 && length <= OPTIONS_NAME_MAX_BYTES && !memchr(name, '=', length);
 }
 
-static const char *read_source_variable(const char *name, enum source source, struct options *into)
+static void copy_name(const char *name, size_t length, char ret[OPTIONS_NAME_MAX_BYTES + 1])
 {
-	if (strchr(name, ','))
-		return "two variables belong to accept=names, which this version does not know; "
-		       "name one";
-	if (!is_variable_name(name, strlen(name)))
+	memcpy(ret, name, length);
+	ret[length] = '\0';
+}
+
+/* NAME or NAME,NAME. */
+static const char *read_source_variables(
+	const char *names, enum source source, struct options *into)
+{
+	const char *comma = strchr(names, ',');
+	const size_t length = comma ? (size_t)(comma - names) : strlen(names);
+	const char *second = comma ? comma + 1 : "";
+
+	if (strchr(second, ','))
+		return "names more than two variables";
+	if (!is_variable_name(names, length) ||
+		(comma && !is_variable_name(second, strlen(second))))
 		return "needs a variable's name of 1 to 255 bytes without '='";
 	into->source = source;
-	into->source_name = name;
+	copy_name(names, length, into->source_name);
+	copy_name(second, strlen(second), into->source_second_name);
 	return NULL;
 }
 
 static const char *read_source(const char *value, struct options *into)
 {
 	if (has_prefix(value, "env:"))
-		return read_source_variable(value + strlen("env:"), SOURCE_ENVIRONMENT, into);
+		return read_source_variables(value + strlen("env:"), SOURCE_ENVIRONMENT, into);
 	if (has_prefix(value, "pamenv:"))
-		return read_source_variable(
+		return read_source_variables(
 			value + strlen("pamenv:"), SOURCE_PAM_ENVIRONMENT, into);
-	if (strcmp(value, "authtok") == 0) {
+	if (strcmp(value, "ssh") == 0)
+		return read_source_variables(OPTIONS_SSH_VARIABLE, SOURCE_SSH, into);
+	if (strcmp(value, "authtok") == 0)
 		into->source = SOURCE_AUTHTOK;
-		return NULL;
-	}
-	if (strcmp(value, "user") == 0 || strcmp(value, "ssh") == 0)
-		return "this version takes evidence from env:NAME, pamenv:NAME or authtok alone";
-	return "must be env:NAME, pamenv:NAME or authtok";
+	else if (strcmp(value, "user") == 0)
+		into->source = SOURCE_USER;
+	else
+		return "must be env:NAME, pamenv:NAME, authtok, user or ssh";
+	return NULL;
 }
 
 static const char *read_accept(const char *value, struct options *into)
 {
-	static const char *const later[] = { "fingerprint", "key", "names", "name" };
+	static const struct {
+		const char *word;
+		enum evidence_kind kind;
+	} kinds[] = {
+		{ "certificate", EVIDENCE_CERTIFICATE },
+		{ "fingerprint", EVIDENCE_FINGERPRINT },
+		{ "key", EVIDENCE_KEY },
+		{ "names", EVIDENCE_NAMES },
+		{ "name", EVIDENCE_NAME },
+	};
 
-	if (strcmp(value, "certificate") == 0) {
-		into->accept = EVIDENCE_CERTIFICATE;
-		return NULL;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strcmp(value, kinds[i].word) == 0) {
+			into->accept = kinds[i].kind;
+			return NULL;
+		}
 	}
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
-		if (strcmp(value, later[i]) == 0)
-			return "this version decides on certificates alone; use accept=certificate";
-	}
-	return "must be certificate";
+	return "must be certificate, fingerprint, key, names or name";
 }
 
 static const char *read_user(const char *value, struct options *into)
@@ -85,8 +107,7 @@ static const char *read_require_env(const char *value, struct options *into)
 
 	if (!is_variable_name(value, length))
 		return "must be NAME=VALUE with a name of 1 to 255 bytes";
-	memcpy(into->require_name, value, length);
-	into->require_name[length] = '\0';
+	copy_name(value, length, into->require_name);
 	into->require_value = equals + 1;
 	return NULL;
 }
@@ -170,6 +191,70 @@ static const char *read_argument(
 	return option->read(value, into);
 }
 
+/* PAM_USER is no account there, so there is nobody to match; and a whole certificate or two names
+ * can't stand in it. */
+static const char *check_user_source(const struct options *options, const char **ret_option)
+{
+	if (options->source != SOURCE_USER)
+		return NULL;
+	if (options->mode != MODE_SET) {
+		*ret_option = "user";
+		return "source=user needs user=set: PAM_USER is the evidence and not the account "
+		       "that is asked for, so there is nobody to match";
+	}
+	*ret_option = "accept";
+	if (options->accept == EVIDENCE_CERTIFICATE || options->accept == EVIDENCE_NAMES)
+		return "source=user needs accept=fingerprint, accept=key or accept=name: PAM_USER "
+		       "can't hold a certificate or two names";
+	return NULL;
+}
+
+static const char *check_ssh_source(const struct options *options, const char **ret_option)
+{
+	*ret_option = "accept";
+	if (options->source == SOURCE_SSH && options->accept != EVIDENCE_KEY)
+		return "source=ssh needs accept=key: sshd hands over nothing else";
+	return NULL;
+}
+
+static const char *check_names(const struct options *options, const char **ret_option)
+{
+	const bool is_names = options->accept == EVIDENCE_NAMES;
+	const bool has_two = options->source_second_name[0];
+
+	*ret_option = "source";
+	if (has_two && !is_names)
+		return "two variables belong to accept=names alone; name one";
+	if (has_two && strcmp(options->source_name, options->source_second_name) == 0)
+		return "names the same variable twice; accept=names needs the subject's and the "
+		       "issuer's";
+	*ret_option = "accept";
+	if (is_names && options->source == SOURCE_AUTHTOK)
+		return "accept=names can't come from source=authtok, which holds one text; use "
+		       "source=env:SUBJECT,ISSUER or source=pamenv:SUBJECT,ISSUER";
+	*ret_option = "source";
+	if (is_names && !has_two)
+		return "accept=names needs two variables, the subject's and the issuer's: "
+		       "source=env:SUBJECT,ISSUER";
+	return NULL;
+}
+
+/* Only once all options are read, so that their order does not matter. */
+static const char *check_whole(const struct options *options, const char **ret_option)
+{
+	const char *why;
+
+	/* No default: evidence counts only where somebody wrote down who alone can put it there. */
+	if (!options->source) {
+		*ret_option = "source";
+		return "missing; say where the service puts the certificate";
+	}
+	if (!(why = check_user_source(options, ret_option)) &&
+		!(why = check_ssh_source(options, ret_option)))
+		why = check_names(options, ret_option);
+	return why;
+}
+
 bool options_read(
 	int argc, const char *const *argv, struct options *ret, struct options_problem *ret_problem)
 {
@@ -180,23 +265,25 @@ bool options_read(
 		.timeout_usec = OPTIONS_TIMEOUT_MSEC * UINT64_C(1000),
 	};
 	unsigned int seen = 0;
+	const char *option = NULL;
+	const char *why;
 
 	for (int i = 0; i < argc; i++) {
 		const char *equals = strchr(argv[i], '=');
 		const struct span name = equals ? span_of(argv[i], (size_t)(equals - argv[i]))
 						: span_of_string(argv[i]);
-		const char *why = read_argument(name, equals ? equals + 1 : NULL, &seen, &options);
 
+		why = read_argument(name, equals ? equals + 1 : NULL, &seen, &options);
 		if (why) {
 			*ret_problem = (struct options_problem){ .option = name, .why = why };
 			return false;
 		}
 	}
-	/* No default: evidence counts only where somebody wrote down who alone can put it there. */
-	if (!options.source) {
+	why = check_whole(&options, &option);
+	if (why) {
 		*ret_problem = (struct options_problem){
-			.option = span_of_string("source"),
-			.why = "missing; say where the service puts the certificate",
+			.option = span_of_string(option),
+			.why = why,
 		};
 		return false;
 	}

@@ -90,14 +90,23 @@ CREATE TABLE service (
 	certificates_per_account INTEGER
 		CONSTRAINT "certificates_per_account is 1 to 1000 or NULL"
 		CHECK (certificates_per_account BETWEEN 1 AND 1000),
+	-- 1: a line with accept=names counts here. Weak: whoever gets a certificate of these names from
+	-- any issuer that the TLS service trusts comes in. 0: evidence-not-accepted.
+	accept_names INTEGER
+		CONSTRAINT "accept_names is 0, 1 or NULL" CHECK (accept_names IN (0, 1)),
+	-- 1: a line with accept=name counts here. The weakest of all: one attribute of the subject.
+	accept_name INTEGER
+		CONSTRAINT "accept_name is 0, 1 or NULL" CHECK (accept_name IN (0, 1)),
 	-- For people.
 	note TEXT,
 	CONSTRAINT "the row '*' holds the defaults: none of them can be NULL" CHECK (name <> '*' OR
-		(enabled IS NOT NULL AND inherit IS NOT NULL AND certificates_per_account IS NOT NULL))
+		(enabled IS NOT NULL AND inherit IS NOT NULL AND certificates_per_account IS NOT NULL
+			AND accept_names IS NOT NULL AND accept_name IS NOT NULL))
 ) STRICT, WITHOUT ROWID; -- so that no REPLACE can delete a row by its rowid
 
-INSERT INTO service (name, enabled, inherit, certificates_per_account, note)
-	VALUES ('*', 1, 1, 1, 'defaults of every service');
+INSERT INTO service
+	(name, enabled, inherit, certificates_per_account, accept_names, accept_name, note)
+	VALUES ('*', 1, 1, 1, 0, 0, 'defaults of every service');
 
 -- The password that a session gets beside its account, sealed. It belongs to the account, so a
 -- renewed certificate needs no new sealing.
@@ -124,9 +133,12 @@ CREATE TABLE fact (
 	fingerprint BLOB CHECK (length(fingerprint) = 32),
 	-- SHA-256 of the certificate's SubjectPublicKeyInfo in DER.
 	key_fingerprint BLOB CHECK (length(key_fingerprint) = 32),
-	-- For people, RFC 4514: decoration, never compared in accept=certificate.
+	-- For people, RFC 4514: decoration, never compared.
 	subject TEXT,
 	issuer TEXT,
+	-- The same two names as stunnel prints them, compared whole in accept=names. NULL: too long.
+	subject_line TEXT,
+	issuer_line TEXT,
 	-- Hexadecimal.
 	serial TEXT,
 	-- The certificate's own validity, Unix seconds, UTC; both ends belong to it.
@@ -145,8 +157,30 @@ CREATE TABLE fact (
 -- stands in one row. (In another encoding it gets past the triggers below, which compare bytes.)
 CREATE UNIQUE INDEX fact_certificate ON fact (fingerprint, service) WHERE problem IS NULL;
 
+-- accept=key. Several certificates may hold one key.
+CREATE INDEX fact_key ON fact (key_fingerprint, service) WHERE problem IS NULL;
+
+-- accept=names.
+CREATE INDEX fact_names ON fact (subject_line, issuer_line) WHERE problem IS NULL;
+
+-- What names one of many in a certificate's subject (commonName, UID, emailAddress,
+-- x500UniqueIdentifier, serialNumber), in UTF-8: accept=name.
+CREATE TABLE fact_name (
+	-- The attribute's value: "alice" of CN=alice.
+	value TEXT NOT NULL,
+	mapping_id INTEGER NOT NULL,
+	PRIMARY KEY (value, mapping_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX fact_name_mapping ON fact_name (mapping_id);
+
 -- Finds the duplicates that wait for the row in their way to go.
 CREATE INDEX fact_problem ON fact (fingerprint) WHERE problem IS NOT NULL;
+
+CREATE TRIGGER fact_deleted AFTER DELETE ON fact
+BEGIN
+	DELETE FROM fact_name WHERE mapping_id = OLD.mapping_id;
+END;
 
 -- Mappings whose facts are not worked out yet. certmapd does that at the next lookup.
 CREATE TABLE pending (
@@ -429,7 +463,8 @@ BEGIN
 	INSERT INTO history (who, object, change, new) VALUES (
 		(SELECT name FROM actor), 'service', 'insert',
 		json_object('name', NEW.name, 'enabled', NEW.enabled, 'inherit', NEW.inherit,
-			'certificates_per_account', NEW.certificates_per_account, 'note', NEW.note));
+			'certificates_per_account', NEW.certificates_per_account,
+			'accept_names', NEW.accept_names, 'accept_name', NEW.accept_name, 'note', NEW.note));
 END;
 
 CREATE TRIGGER service_updated AFTER UPDATE ON service
@@ -439,9 +474,11 @@ BEGIN
 	INSERT INTO history (who, object, change, old, new) VALUES (
 		(SELECT name FROM actor), 'service', 'update',
 		json_object('name', OLD.name, 'enabled', OLD.enabled, 'inherit', OLD.inherit,
-			'certificates_per_account', OLD.certificates_per_account, 'note', OLD.note),
+			'certificates_per_account', OLD.certificates_per_account,
+			'accept_names', OLD.accept_names, 'accept_name', OLD.accept_name, 'note', OLD.note),
 		json_object('name', NEW.name, 'enabled', NEW.enabled, 'inherit', NEW.inherit,
-			'certificates_per_account', NEW.certificates_per_account, 'note', NEW.note));
+			'certificates_per_account', NEW.certificates_per_account,
+			'accept_names', NEW.accept_names, 'accept_name', NEW.accept_name, 'note', NEW.note));
 END;
 
 CREATE TRIGGER service_deleted AFTER DELETE ON service
@@ -450,7 +487,8 @@ BEGIN
 	INSERT INTO history (who, object, change, old) VALUES (
 		(SELECT name FROM actor), 'service', 'delete',
 		json_object('name', OLD.name, 'enabled', OLD.enabled, 'inherit', OLD.inherit,
-			'certificates_per_account', OLD.certificates_per_account, 'note', OLD.note));
+			'certificates_per_account', OLD.certificates_per_account,
+			'accept_names', OLD.accept_names, 'accept_name', OLD.accept_name, 'note', OLD.note));
 END;
 
 

@@ -250,14 +250,10 @@ static enum error show(const struct store_status *row, void *context)
 {
 	const struct ctl *ctl = context;
 
-	if (ctl->json) {
-		print_json_row(stdout, row, "");
-		putchar('\n');
-	} else {
-		printf("Mapping %.*s added:\n", (int)row->text[STATUS_ID].length,
-			(const char *)row->text[STATUS_ID].bytes);
-		print_words(stdout, row);
-	}
+	if (ctl->json)
+		return print_json_line(row);
+	printf("Mapping %" PRId64 " added:\n", row->number[STATUS_ID]);
+	print_words(stdout, row);
 	return OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include "certificate.h"
 #include "index.h"
+#include "json.h"
 #include "monotonic.h"
 #include "store_pending.h"
 
@@ -30,6 +31,8 @@ static const struct verb {
 	{ "add", ctl_add },
 	{ "list", ctl_list },
 	{ "remove", ctl_remove },
+	{ "export", ctl_export },
+	{ "authorized-keys", ctl_authorized_keys },
 };
 
 struct arguments {
@@ -40,12 +43,47 @@ struct arguments {
 
 const char *argp_program_version = "certmapctl " CERTMAP_VERSION;
 
+enum { OPTION_WAIT = 0x1000 };
+
+#define TEXT(value) #value
+#define TEXT_OF(macro) TEXT(macro)
+
 static const struct argp_option common_options[] = {
 	{ NULL, 0, NULL, 0, "Common options:", -2 },
 	{ "database", 'D', "PATH", 0, "The database (" CTL_DEFAULT_DATABASE ")", -2 },
 	{ "json", 'j', NULL, 0, "Print JSON for programs", -2 },
+	{ "wait", OPTION_WAIT, "SECONDS", 0,
+		"How long to wait for others who write (" TEXT_OF(CTL_DEFAULT_WAIT_SEC) ")", -2 },
 	{ 0 },
 };
+
+bool ctl_read_number(const char *text, int64_t lowest, int64_t highest, int64_t *ret)
+{
+	char *end;
+	long long number;
+
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	number = strtoll(text, &end, 10);
+	if (errno != 0 || *end != '\0' || number < lowest || number > highest)
+		return false;
+	*ret = number;
+	return true;
+}
+
+static void take_wait(struct ctl *ctl, const char *value, const struct argp_state *state)
+{
+	int64_t wait_sec;
+
+	if (!ctl_read_number(value, 0, CTL_WAIT_MAX_SEC, &wait_sec)) {
+		argp_error(state, "--wait: '%s' is no number of seconds from 0 to %d", value,
+			CTL_WAIT_MAX_SEC);
+		return;
+	}
+	ctl->wait_sec = (unsigned)wait_sec;
+	store_set_patience(ctl->wait_sec * 1000);
+}
 
 static error_t parse_common(int key, char *value, struct argp_state *state)
 {
@@ -56,7 +94,13 @@ static error_t parse_common(int key, char *value, struct argp_state *state)
 		ctl->database = value;
 		return 0;
 	case 'j':
+		if (!json_is_built)
+			argp_error(
+				state, "--json: this build has none (it was made without jansson)");
 		ctl->json = true;
+		return 0;
+	case OPTION_WAIT:
+		take_wait(ctl, value, state);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -103,11 +147,13 @@ static const struct argp parser = {
 	.args_doc = "VERB [ARGUMENT...]",
 	.doc = "Maps individual client certificates to accounts.\v"
 	       "Verbs:\n"
-	       "  init      make a new database\n"
-	       "  migrate   bring a database up to this version\n"
-	       "  add       map a certificate to an account\n"
-	       "  list      show the mappings\n"
-	       "  remove    remove a mapping\n"
+	       "  init             make a new database\n"
+	       "  migrate          bring a database up to this version\n"
+	       "  add              map a certificate to an account\n"
+	       "  list             show the mappings\n"
+	       "  remove           remove a mapping\n"
+	       "  export           write mappings down for another program\n"
+	       "  authorized-keys  print the SSH keys of an account, for sshd\n"
 	       "\n"
 	       "`certmapctl VERB --help' says more. Exit status: 0 done, 1 refused or not found, "
 	       "2 wrong usage.",
@@ -200,7 +246,12 @@ static enum ctl_status run_verb(struct arguments *arguments, int argc, char **ar
 
 int main(int argc, char **argv)
 {
-	struct arguments arguments = { .ctl = { .database = CTL_DEFAULT_DATABASE } };
+	struct arguments arguments = {
+		.ctl = {
+			.database = CTL_DEFAULT_DATABASE,
+			.wait_sec = CTL_DEFAULT_WAIT_SEC,
+		},
+	};
 	enum ctl_status status;
 
 	/* Which letters a terminal shows; numbers and messages stay as they are. */

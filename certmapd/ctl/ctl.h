@@ -11,6 +11,8 @@
 #include <argp.h>
 
 #define CTL_DEFAULT_DATABASE "/var/lib/certmap/mappings.db"
+#define CTL_DEFAULT_WAIT_SEC 5
+#define CTL_WAIT_MAX_SEC 3600
 
 /* Exit status. */
 enum ctl_status {
@@ -23,6 +25,7 @@ enum ctl_status {
 struct ctl {
 	const char *database;
 	bool json;
+	unsigned wait_sec; /* for whoever holds a lock */
 };
 
 /* The common options as a child of a verb's parser, whose child input is a struct ctl. */
@@ -32,7 +35,10 @@ extern const struct argp_child ctl_children[];
  * usage ends the process. */
 typedef enum ctl_status ctl_verb(struct ctl *ctl, int argc, char **argv);
 
-ctl_verb ctl_init, ctl_migrate, ctl_add, ctl_list, ctl_remove;
+ctl_verb ctl_init, ctl_migrate, ctl_add, ctl_list, ctl_remove, ctl_export, ctl_authorized_keys;
+
+/* Decimal digits alone. False: no number from `lowest`, which is not negative, to `highest`. */
+WARN_UNUSED bool ctl_read_number(const char *text, int64_t lowest, int64_t highest, int64_t *ret);
 
 /* One line on stderr, behind the name of the program. */
 __attribute__((format(printf, 1, 2))) void ctl_warn(const char *format, ...);

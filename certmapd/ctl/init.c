@@ -2,7 +2,7 @@
 /* init.c owns the verb that makes a new database. */
 #include "ctl.h"
 
-#include "print.h"
+#include "json.h"
 #include "store_migrate.h"
 
 #include <stdio.h>
@@ -24,6 +24,21 @@ static const struct argp parser = {
 	       "which is the user that runs certmapd.",
 };
 
+static enum error tell(const struct ctl *ctl)
+{
+	const struct json_field fields[] = {
+		{ .name = "database", .text = span_of_string(ctl->database) },
+		{ .name = "schema_version", .is_number = true, .number = migration_count },
+	};
+	enum error error = OK;
+
+	if (!ctl->json)
+		printf("Database %s made, schema version %u.\n", ctl->database, migration_count);
+	else if ((error = json_print(fields, sizeof fields / sizeof fields[0])) == OK)
+		putchar('\n');
+	return error;
+}
+
 enum ctl_status ctl_init(struct ctl *ctl, int argc, char **argv)
 {
 	struct store_trouble trouble = { "" };
@@ -31,14 +46,7 @@ enum ctl_status ctl_init(struct ctl *ctl, int argc, char **argv)
 
 	argp_parse(&parser, argc, argv, 0, NULL, ctl);
 	error = store_create(ctl->database, ctl_owner(ctl), migrations, migration_count, &trouble);
-	if (error != OK)
-		return ctl_fail(ctl, error, &trouble);
-	if (ctl->json) {
-		printf("{\n  \"database\": ");
-		print_json_string(stdout, span_of_string(ctl->database));
-		printf(",\n  \"schema_version\": %u\n}\n", migration_count);
-	} else {
-		printf("Database %s made, schema version %u.\n", ctl->database, migration_count);
-	}
-	return CTL_DONE;
+	if (error == OK)
+		error = tell(ctl);
+	return error == OK ? CTL_DONE : ctl_fail(ctl, error, &trouble);
 }

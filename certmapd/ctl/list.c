@@ -112,8 +112,7 @@ static enum error print_as_json(const struct store_status *row, void *context)
 	struct listing *listing = context;
 
 	fputs(listing->count++ > 0 ? ",\n" : "\n", stdout);
-	print_json_row(stdout, row, "  ");
-	return OK;
+	return print_json_row(row);
 }
 
 static enum error list_table(
@@ -134,6 +133,7 @@ static enum error list_table(
 	return error;
 }
 
+/* Row by row, so that a long list is not kept in memory. */
 static enum error list_json(
 	struct store *store, const struct arguments *arguments, struct store_trouble *ret_trouble)
 {

@@ -2,7 +2,7 @@
 /* migrate.c owns the verb that brings a database up to this version of certmap. */
 #include "ctl.h"
 
-#include "print.h"
+#include "json.h"
 #include "store_migrate.h"
 
 #include <stdio.h>
@@ -25,16 +25,34 @@ static const struct argp parser = {
 	       "is left as it is.",
 };
 
-static void print_json(const struct ctl *ctl, const struct store_migration *migration)
+static enum error tell_as_json(const struct ctl *ctl, const struct store_migration *migration)
 {
-	printf("{\n  \"database\": ");
-	print_json_string(stdout, span_of_string(ctl->database));
-	printf(",\n  \"from\": %u,\n  \"to\": %u,\n  \"copy\": ", migration->from, migration->to);
-	if (migration->copy[0] != '\0')
-		print_json_string(stdout, span_of_string(migration->copy));
+	const char *copy = migration->copy[0] != '\0' ? migration->copy : NULL;
+	const struct json_field fields[] = {
+		{ .name = "database", .text = span_of_string(ctl->database) },
+		{ .name = "from", .is_number = true, .number = migration->from },
+		{ .name = "to", .is_number = true, .number = migration->to },
+		{ .name = "copy", .text = span_of_string(copy) },
+	};
+	enum error error = json_print(fields, sizeof fields / sizeof fields[0]);
+
+	if (error == OK)
+		putchar('\n');
+	return error;
+}
+
+static enum error tell(const struct ctl *ctl, const struct store_migration *migration)
+{
+	if (ctl->json)
+		return tell_as_json(ctl, migration);
+	if (migration->from == migration->to)
+		printf("Database %s has schema version %u already: nothing to do.\n", ctl->database,
+			migration->to);
 	else
-		printf("null");
-	printf("\n}\n");
+		printf("Database %s brought from schema version %u to %u.\n"
+		       "The file as it was: %s\n",
+			ctl->database, migration->from, migration->to, migration->copy);
+	return OK;
 }
 
 enum ctl_status ctl_migrate(struct ctl *ctl, int argc, char **argv)
@@ -46,16 +64,7 @@ enum ctl_status ctl_migrate(struct ctl *ctl, int argc, char **argv)
 	argp_parse(&parser, argc, argv, 0, NULL, ctl);
 	error = store_migrate(
 		ctl->database, ctl_owner(ctl), migrations, migration_count, &migration, &trouble);
-	if (error != OK)
-		return ctl_fail(ctl, error, &trouble);
-	if (ctl->json)
-		print_json(ctl, &migration);
-	else if (migration.from == migration.to)
-		printf("Database %s has schema version %u already: nothing to do.\n", ctl->database,
-			migration.to);
-	else
-		printf("Database %s brought from schema version %u to %u.\n"
-		       "The file as it was: %s\n",
-			ctl->database, migration.from, migration.to, migration.copy);
-	return CTL_DONE;
+	if (error == OK)
+		error = tell(ctl, &migration);
+	return error == OK ? CTL_DONE : ctl_fail(ctl, error, &trouble);
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "errors.h"
 #include "span.h"
 #include "store_edit.h"
 
@@ -15,12 +16,9 @@
  * escape. */
 char *print_shown(struct span text, char *buffer, size_t capacity);
 
-/* A string of JSON (RFC 8259 7) in quotes. Bytes that are not UTF-8 become U+FFFD; what a terminal
- * would not show as a letter is written as \uXXXX, which means the same. */
-void print_json_string(FILE *out, struct span text);
-
-/* An object of all columns, its lines indented by `indent`, without a line feed at the end. */
-void print_json_row(FILE *out, const struct store_status *row, const char *indent);
+/* All columns as json_print() does it; the second with the end of the line. */
+WARN_UNUSED enum error print_json_row(const struct store_status *row);
+WARN_UNUSED enum error print_json_line(const struct store_status *row);
 
 /* A line per column that a person wants to know, each indented. */
 void print_words(FILE *out, const struct store_status *row);

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 struct arguments {
@@ -22,21 +21,6 @@ static const struct argp_option options[] = {
 	{ "yes", 'y', NULL, 0, "Don't ask", 0 },
 	{ 0 },
 };
-
-static bool read_id(const char *text, int64_t *ret)
-{
-	char *end;
-	long long id;
-
-	if (text[0] < '0' || text[0] > '9')
-		return false;
-	errno = 0;
-	id = strtoll(text, &end, 10);
-	if (errno != 0 || *end != '\0' || id < 1)
-		return false;
-	*ret = id;
-	return true;
-}
 
 static error_t parse(int key, char *value, struct argp_state *state)
 {
@@ -52,7 +36,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 0)
 			argp_error(state, "one id at a time");
-		if (!read_id(value, &arguments->id))
+		if (!ctl_read_number(value, 1, INT64_MAX, &arguments->id))
 			argp_error(state, "'%s' is not the id of a mapping", value);
 		return 0;
 	case ARGP_KEY_NO_ARGS:
@@ -77,13 +61,10 @@ static enum error show(const struct store_status *row, void *context)
 {
 	const struct arguments *arguments = context;
 
-	if (arguments->ctl->json) {
-		print_json_row(stdout, row, "");
-		putchar('\n');
-	} else {
-		printf("Mapping %" PRId64 ":\n", arguments->id);
-		print_words(stdout, row);
-	}
+	if (arguments->ctl->json)
+		return print_json_line(row);
+	printf("Mapping %" PRId64 ":\n", arguments->id);
+	print_words(stdout, row);
 	return OK;
 }
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from conftest import DATABASE, TREE, installed
+from boxed import DATABASE, TREE, installed
 
 SOCKET = "/run/certmap/lookup"
 

@@ -9,8 +9,12 @@ packages_build=(gcc libc6-dev meson ninja-build pkgconf python3
 	libpam0g-dev libssl-dev libsqlite3-dev libsystemd-dev)
 packages_demo=("${packages_build[@]}"
 	curl openssl proftpd-core proftpd-mod-crypto sqlite3 systemd)
+# shellcheck disable=SC2034 # for those who source this
 packages_tests=("${packages_demo[@]}"
-	binutils libcmocka-dev libsmartcols-dev python3-pytest systemd-container)
+	apache2 binutils dovecot-core dovecot-imapd exim4-daemon-heavy libapache2-mod-authnz-pam
+	libcap2-bin libcmocka-dev libjansson-dev libnginx-mod-http-auth-pam libnginx-mod-http-js
+	libsmartcols-dev nginx openssh-client openssh-server python3-pytest stunnel4
+	systemd-container)
 
 install_policy=/usr/sbin/policy-rc.d
 install_denial=$(dirname "$(realpath "${BASH_SOURCE[0]}")")/policy-rc.d
@@ -62,13 +66,18 @@ install_apt() {
 
 # A server that was installed for a demonstration does not open its port after the next boot either.
 install_disable() {
-	case " $* " in
-	*' proftpd-core '*)
-		if systemctl disable proftpd.service >/dev/null 2>&1; then
-			echo "ProFTPD does not start at boot either: systemctl enable proftpd."
-		fi
-		;;
-	esac
+	local server package unit
+	for server in proftpd-core:proftpd apache2:apache2 dovecot-core:dovecot exim4-base:exim4 \
+		nginx:nginx; do
+		package=${server%:*} unit=${server#*:}
+		case " $* " in
+		*" $package "*)
+			if systemctl disable "$unit.service" >/dev/null 2>&1; then
+				echo "$unit does not start at boot either: systemctl enable $unit."
+			fi
+			;;
+		esac
+	done
 }
 
 # install_packages LOG PACKAGE...: installs what is missing, and says which packages stay. The long

@@ -10,7 +10,7 @@ from fake_daemon import FINGERPRINT, allowed
 from pam_stage import BUF_ERR, MODULE, SUCCESS, SYSTEM_ERR
 
 SANITIZED = os.environ.get("CERTMAP_SANITIZE", "none") != "none"
-CERTIFICATE = {"CERT": "x"}
+CERTIFICATE = {"CERT": "x", "CERT2": "y"}
 
 
 def output_of(*command):
@@ -85,7 +85,9 @@ def test_closed_standard_input_is_no_trouble(pam):
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer has its own malloc")
-@pytest.mark.parametrize("options", ["source=env:CERT", "source=authtok user=set"])
+@pytest.mark.parametrize("options", [
+    "source=env:CERT", "source=authtok user=set", "source=user accept=name user=set",
+    "source=env:CERT,CERT2 accept=names"])
 def test_memory_that_runs_out_is_an_error_and_never_a_yes(pam, options):
     """Each allocation of a whole authenticate fails once. The C library gets over some of it (it
     shrinks a buffer, it reads with a smaller one): a yes then is the whole, right one."""

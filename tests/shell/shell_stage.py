@@ -27,6 +27,7 @@ def program(variable, name):
 
 CERTMAPD = program("CERTMAPD", "certmapd")
 CERTMAPCTL = program("CERTMAPCTL", "certmapctl")
+CERTMAPCTL_PLAIN = program("CERTMAPCTL_PLAIN", "certmapctl-plain")
 SQL_DIR = pathlib.Path(os.environ.get("SQL_DIR", TREE / "sql"))
 
 
@@ -82,6 +83,10 @@ extendedKeyUsage = clientAuth
 NEW_KEYS = {
     "ec": ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
     "rsa": ("-newkey", "rsa:2048"),
+    "p384": ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"),
+    "p521": ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-521"),
+    "ed25519": ("-newkey", "ed25519"),
+    "ed448": ("-newkey", "ed448"),
 }
 
 

@@ -4,7 +4,9 @@ the database, its exit status, its words where it refuses, and that no text from
 terminal as anything but text. What is in the database is told by the stock sqlite3 shell, what is
 in a certificate by the openssl command line.
 """
+import base64
 import fcntl
+import functools
 import json
 import os
 import pathlib
@@ -21,9 +23,9 @@ import time
 
 import pytest
 
-from shell_stage import CERTMAPCTL, NOBODY, OpenShell, run
+from shell_stage import CERTMAPCTL, CERTMAPCTL_PLAIN, NOBODY, OpenShell, run
 
-VERBS = ("init", "migrate", "add", "list", "remove")
+VERBS = ("init", "migrate", "add", "list", "remove", "export", "authorized-keys")
 ACCOUNT = pwd.getpwuid(NOBODY).pw_name  # one that every machine has
 BUSY_WORDS = "somebody else is writing"
 
@@ -37,6 +39,12 @@ def ctl(*words, status=0, **options):
     assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
     done.out, done.err = done.stdout.decode(), done.stderr.decode()
     return done
+
+
+@functools.cache
+def has_json():
+    return b"jansson" not in subprocess.run([str(CERTMAPCTL), "--json", "--version"], check=False,
+                                            stderr=subprocess.PIPE).stderr
 
 
 def dump(database):
@@ -54,6 +62,8 @@ class Tool:
         return ctl(verb, "--database", self.database.path, *words, **options)
 
     def json(self, verb, *words, **options):
+        if not has_json():
+            pytest.skip("built without jansson")
         return json.loads(self(verb, "--json", *words, **options).stdout)
 
     def refuses(self, verb, *words, **options):
@@ -100,6 +110,11 @@ def test_version_is_shown():
     ("remove",), ("remove", "1", "2"), ("remove", "0"), ("remove", "-1"), ("remove", "x"),
     ("remove", "1x"), ("remove", ""), ("remove", " 1"), ("remove", "0x1"),
     ("remove", "9223372036854775808"),
+    ("list", "--wait"), ("list", "--wait", "-1"), ("list", "--wait", "x"), ("list", "--wait", ""),
+    ("list", "--wait", "1.5"), ("list", "--wait", "3601"),
+    ("authorized-keys",), ("authorized-keys", "alice", "bob"), ("authorized-keys", "-x"),
+    ("export",), ("export", "--format"), ("export", "--format", "stunnel-cafile", "extra"),
+    ("export", "--format", "stunnel-cafile", "--json"),
 ])
 def test_wrong_usage_is_status_2(words):
     done = ctl(*words, status=2)
@@ -108,16 +123,42 @@ def test_wrong_usage_is_status_2(words):
 
 
 def test_common_options_may_stand_before_the_verb(database):
-    assert json.loads(ctl("--json", "--database", database.path, "list").out) == []
+    assert ctl("--wait", "1", "--database", database.path, "list").err == "certmapctl: no mappings\n"
 
 
-def test_answer_that_can_not_be_written_is_a_failure(tool):
+def plain(*words):
+    """The certmapctl of a build without optional libraries."""
+    return subprocess.run([str(CERTMAPCTL_PLAIN), *map(str, words)], check=False, text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_build_without_json_refuses_it_in_words(database, verb):
+    before = database.path.read_bytes()
+    for words in (verb, "--json"), ("--json", verb):
+        done = plain(*words, "--database", database.path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "without jansson" in done.stderr
+    assert database.path.read_bytes() == before
+
+
+def test_a_build_without_tables_writes_values_between_tabs(tool, alice):
+    tool("add", ACCOUNT, alice.path)
+    done = plain("list", "--database", tool.database.path)
+    assert done.returncode == 0
+    header, line = [text.split("\t") for text in done.stdout.splitlines()]
+    assert dict(zip(header, line))["SUBJECT"] == "CN=alice" and len(header) == len(line) == 7
+
+
+def test_answer_that_can_not_be_written_is_a_failure(tool, alice):
+    tool("add", ACCOUNT, alice.path)
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([str(CERTMAPCTL), "list", "--json", "--database",
-                               str(tool.database.path)], check=False, stdout=full,
-                              stderr=subprocess.PIPE)
-    assert done.returncode == 1
-    assert b"can't write the answer" in done.stderr
+        for words in (("list",), ("authorized-keys", ACCOUNT),
+                      ("export", "--format", "stunnel-cafile")):
+            done = subprocess.run([str(CERTMAPCTL), *words, "--database", str(tool.database.path)],
+                                  check=False, stdout=full, stderr=subprocess.PIPE)
+            assert done.returncode == 1
+            assert b"can't write the answer" in done.stderr
 
 
 # init and migrate --------------------------------------------------------------------------------
@@ -434,7 +475,7 @@ def test_list_shows_pending_while_a_shell_holds_the_lock(tool, alice):
     tool.database.map(alice)
     with OpenShell(tool.database) as shell:
         shell.type("BEGIN IMMEDIATE;")
-        assert tool.json("list")[0]["state"] == "pending"
+        assert tool.json("list", "--wait", "0")[0]["state"] == "pending"
         shell.type("ROLLBACK;")
 
 
@@ -467,18 +508,21 @@ def test_notes_reach_a_terminal_as_text_alone(tool, alice, name):
     note, shown = HOSTILE[name]
     said = tool("add", ACCOUNT, alice.path, "--note", note).out
     assert re.search(r"^  note +(.*)$", said, re.MULTILINE).group(1) == shown
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_json_reaches_a_terminal_as_printable_ascii_alone(tool, alice, name):
+    note, _ = HOSTILE[name]
+    assert tool.json("add", ACCOUNT, alice.path, "--note", note)["note"] == note
     as_json = tool("list", "--json").out
     assert json.loads(as_json)[0]["note"] == note
-    assert all(char == "\n" or char.isprintable() for char in as_json)
-    assert "\u202e" not in as_json and "\u200b" not in as_json
+    assert as_json.isascii() and all(char == "\n" or char.isprintable() for char in as_json)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_without_utf8_all_output_is_ascii(tool, alice, name):
     note, _ = HOSTILE[name]
     assert tool("add", ACCOUNT, alice.path, "--note", note, env={"LC_ALL": "C"}).out.isascii()
-    as_json = tool("list", "--json", env={"LC_ALL": "C"}).out
-    assert as_json.isascii() and json.loads(as_json)[0]["note"] == note
 
 
 def test_bytes_that_are_not_utf8_leave_json_valid(tool, alice):
@@ -488,11 +532,15 @@ def test_bytes_that_are_not_utf8_leave_json_valid(tool, alice):
 
 
 def test_characters_beyond_the_basic_plane_are_whole_in_json(tool, alice):
+    note = "\U0001f600\U000e0041\ufffd\U0010ffff"
+    tool.database.map(alice, note=f"'{note}'")
     for locale in "C", "C.UTF-8":
-        note = "\U0001f600\U000e0041"
-        tool.database.sql("DELETE FROM mapping")
-        tool.database.map(alice, note=f"'{note}'")
         assert tool.json("list", env={"LC_ALL": locale})[0]["note"] == note
+
+
+def test_a_nul_in_a_text_is_a_character_of_json(tool, alice):
+    tool.database.map(alice, note="'a' || char(0) || 'b'")
+    assert tool.json("list")[0]["note"] == "a\0b"
 
 
 def test_a_hostile_subject_forges_nothing(tool, pki):
@@ -595,18 +643,28 @@ def test_add_and_remove_say_that_somebody_else_is_writing(three, pki):
     with OpenShell(three.database) as shell:
         shell.type("BEGIN IMMEDIATE;")
         for words in ("add", "games", dave.path), ("remove", "1"):
-            done = three(*words, status=1)
+            done = three(*words, "--wait", "0", status=1)
             assert BUSY_WORDS in done.err and "try again" in done.err
             assert "removed" not in done.out and "added" not in done.out
         shell.type("ROLLBACK;")
     assert [row["id"] for row in three.json("list")] == [1, 2, 3]
 
 
+def test_wait_says_for_how_long(three):
+    with OpenShell(three.database) as shell:
+        shell.type("BEGIN IMMEDIATE;")
+        for seconds in 0, 1:
+            start = time.monotonic()
+            assert BUSY_WORDS in three("remove", "1", "--wait", seconds, status=1).err
+            assert seconds <= time.monotonic() - start < seconds + 3
+        shell.type("ROLLBACK;")
+
+
 @pytest.fixture
 def small_disk():
-    """A file system of 192 KiB."""
+    """A file system of 320 KiB."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="certmap-", dir="/tmp"))
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=192k,mode=0700", "tmpfs",
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=320k,mode=0700", "tmpfs",
                               str(directory)], check=False, stderr=subprocess.PIPE)
     if mounted.returncode != 0:
         directory.rmdir()
@@ -648,3 +706,382 @@ def test_add_on_a_full_disk_loses_nothing(small_disk, database, alice, bob):
     filler.unlink()
     assert dump(database) == before
     tool("add", "daemon", bob.path)
+
+
+# authorized-keys ---------------------------------------------------------------------------------
+
+def keys(tool, account=ACCOUNT, *words, **options):
+    """The lines that sshd gets, and why others are left out."""
+    done = tool("authorized-keys", "-v", *words, "--", account, **options)
+    assert done.out == "" or done.out.endswith("\n")
+    return done.out.splitlines(), done.err
+
+
+def ssh_line(certificate):
+    """The key of a certificate as OpenSSH writes it; where its tool can't, by RFC 8709 4."""
+    public = certificate.path.with_suffix(".pub")
+    public.write_bytes(run("openssl", "x509", "-in", certificate.path, "-noout", "-pubkey"))
+    if "ed25519" not in certificate.name:
+        return run("ssh-keygen", "-i", "-m", "PKCS8", "-f", public).decode().strip()
+    der = run("openssl", "pkey", "-pubin", "-in", public, "-outform", "DER")
+    blob = b"".join(struct.pack(">I", len(part)) + part for part in (b"ssh-ed25519", der[-32:]))
+    return "ssh-ed25519 " + base64.b64encode(blob).decode()
+
+
+KEY_TYPES = {"rsa": "RSA", "ec": "ECDSA", "p384": "ECDSA", "p521": "ECDSA", "ed25519": "ED25519"}
+
+
+@pytest.mark.parametrize("kind", KEY_TYPES)
+def test_the_key_of_a_mapped_certificate_is_the_line_of_openssh(tool, pki, tmp_path, kind):
+    certificate = pki.leaf(f"key-{kind}", key=kind)
+    tool("add", ACCOUNT, certificate.path)
+    assert keys(tool) == ([ssh_line(certificate)], "")
+    (tmp_path / "line").write_text(keys(tool)[0][0] + "\n", encoding="ascii")
+    assert f"({KEY_TYPES[kind]})" in run("ssh-keygen", "-l", "-f", tmp_path / "line").decode()
+
+
+@pytest.mark.parametrize("kind", KEY_TYPES)
+def test_a_printed_key_is_allowed_by_the_daemon(tool, pki, daemon, kind):
+    """What sshd lets in by it, it hands over as this line, and the module asks about it."""
+    certificate = pki.leaf(f"key-{kind}", key=kind)
+    tool("add", ACCOUNT, certificate.path)
+    (line,), _ = keys(tool)
+    assert daemon.reason(f"publickey {line}\n", ACCOUNT, "sshd", kind="key") == "allowed"
+
+
+@pytest.mark.parametrize("form", ["der_path", "crlf_path", "base64_path"])
+def test_keys_are_read_through_every_armour(tool, alice, form):
+    tool("add", ACCOUNT, getattr(alice, form))
+    assert keys(tool) == ([ssh_line(alice)], "")
+
+
+def test_an_account_without_a_mapping_has_no_keys(tool, alice):
+    assert keys(tool) == ([], "certmapctl: no mapping of this account for this service\n")
+    tool("add", "daemon", alice.path)
+    assert tool("authorized-keys", ACCOUNT).out == ""
+
+
+REFUSALS = {
+    "a disabled mapping": ("UPDATE mapping SET enabled = 0", "mapping-disabled"),
+    "a mapping before its time": ("UPDATE mapping SET valid_from = unixepoch() + 600",
+                                  "mapping-not-yet-valid"),
+    "a mapping past its time": ("UPDATE mapping SET valid_until = unixepoch() - 600",
+                                "mapping-expired"),
+    "a disabled service": ("INSERT INTO service(name, enabled) VALUES('sshd', 0)",
+                           "service-disabled"),
+    "no services at all": ("UPDATE service SET enabled = 0", "service-disabled"),
+    "a service with mappings of its own": ("INSERT INTO service(name, inherit) VALUES('sshd', 0)",
+                                           "unmapped"),
+    "a disabled mapping that hides this one": (
+        "INSERT INTO mapping(service, account, enabled, certificate)"
+        f" VALUES('sshd', '{ACCOUNT}', 0, readfile('bob.cer'))", "unmapped"),
+    "another account's certificate with the key": (
+        "INSERT INTO mapping(account, certificate) VALUES('daemon', readfile('twin.cer'))",
+        "ambiguous"),
+    "the same, disabled": (
+        "INSERT INTO mapping(account, enabled, certificate)"
+        " VALUES('daemon', 0, readfile('twin.cer'))", "ambiguous"),
+    "another uid": ("UPDATE mapping SET account_uid = 4242", "account-changed"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_key_that_a_lookup_refuses_is_left_out(tool, pki, alice, bob, name):
+    pki.leaf("twin", key_of="alice")
+    tool("add", ACCOUNT, alice.path)
+    assert keys(tool) == ([ssh_line(alice)], "")
+    change, reason = REFUSALS[name]
+    tool.database.sql(change)
+    lines, said = keys(tool)
+    assert lines == [] and f"certmapctl: mapping 1: {reason}\n" in said
+    assert (tool("authorized-keys", ACCOUNT).out, tool("authorized-keys", ACCOUNT).err) == ("", "")
+
+
+def test_a_key_comes_back_with_its_mapping(tool, alice):
+    tool("add", ACCOUNT, alice.path, "--disabled")
+    for enabled, lines in (1, [ssh_line(alice)]), (0, []), (1, [ssh_line(alice)]):
+        tool.database.sql(f"UPDATE mapping SET enabled = {enabled}")
+        assert keys(tool)[0] == lines
+    tool("remove", "1")
+    assert keys(tool)[0] == []
+
+
+def test_the_key_of_an_expired_certificate_is_left_out(tool, pki):
+    tool("add", ACCOUNT, pki.leaf("expired", start=-7200, end=-3600).path)
+    assert keys(tool) == ([], "certmapctl: mapping 1: certificate-expired\n")
+
+
+def test_the_keys_are_those_of_the_service(tool, alice, bob):
+    tool("add", ACCOUNT, alice.path, "--service", "proftpd")
+    assert keys(tool)[0] == []
+    assert keys(tool, ACCOUNT, "--service", "proftpd")[0] == [ssh_line(alice)]
+    tool("add", ACCOUNT, bob.path)
+    assert keys(tool)[0] == [ssh_line(bob)]
+    assert keys(tool, ACCOUNT, "--service", "proftpd")[0] == [ssh_line(alice)]
+
+
+def test_an_account_with_more_certificates_has_the_key_of_each_once(tool, pki, alice, bob):
+    twin = pki.leaf("twin", key_of="alice")
+    tool.database.sql("UPDATE service SET certificates_per_account = 3 WHERE name = '*'")
+    for certificate in alice, bob, twin:
+        tool("add", ACCOUNT, certificate.path)
+    assert keys(tool) == ([ssh_line(alice), ssh_line(bob)], "")
+
+
+def test_a_key_of_a_type_that_ssh_lacks_is_skipped(tool, pki, alice):
+    tool.database.sql("UPDATE service SET certificates_per_account = 2 WHERE name = '*'")
+    tool("add", ACCOUNT, pki.leaf("ed448", key="ed448").path)
+    tool("add", ACCOUNT, alice.path)
+    lines, said = keys(tool)
+    assert lines == [ssh_line(alice)] and "mapping 1: its key is of no type" in said
+
+
+def test_a_certificate_that_can_not_be_used_is_skipped(tool, alice, bob):
+    tool.database.sql("INSERT INTO mapping(account, certificate)"
+                      f" VALUES('{ACCOUNT}', substr(readfile('alice.cer'), 1, 300))")
+    lines, said = keys(tool)
+    assert lines == [] and "mapping 1: " in said and "truncated" in said
+    tool.database.sql("DELETE FROM mapping")
+    tool("add", "daemon", alice.path)
+    tool.database.sql("INSERT INTO mapping(account, certificate)"
+                      f" VALUES('{ACCOUNT}', readfile('alice.cer'))")
+    assert keys(tool) == ([], "certmapctl: mapping 3: account-mismatch\n")
+
+
+def test_an_account_that_is_not_there_has_no_keys(tool, alice):
+    tool("add", "nobody-of-this-name", alice.path)
+    assert keys(tool, "nobody-of-this-name") == ([], "certmapctl: mapping 1: account-missing\n")
+
+
+def test_root_has_keys_only_where_that_is_said(tool, alice):
+    tool("add", "root", alice.path)
+    assert keys(tool, "root") == ([], "certmapctl: mapping 1: root-refused\n")
+    assert keys(tool, "root", "--allow-root") == ([ssh_line(alice)], "")
+
+
+@pytest.mark.parametrize("user", [
+    "", " ", "*", "%", "' OR 1 --", ACCOUNT.upper(), ACCOUNT + " ", ACCOUNT + "\n", "-j", "--help",
+    "--database=/dev/null", "\x1b[31m", b"\xff\xfe", "a" * 100_000, "$(id)", "../" + ACCOUNT])
+def test_a_hostile_account_name_has_no_keys(tool, alice, user):
+    tool("add", ACCOUNT, alice.path)
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        [str(CERTMAPCTL), "authorized-keys", "-D", str(tool.database.path), "-v", "--", user],
+        check=False, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert done.stderr.decode().isprintable() or done.stderr.count(b"\n") == 1
+
+
+def test_keys_for_programs_say_why_others_are_left_out(tool, pki, alice, bob):
+    tool("add", ACCOUNT, alice.path)
+    tool("add", ACCOUNT, bob.path, "--disabled")
+    tool("add", ACCOUNT, pki.leaf("ed448", key="ed448").path, "--disabled")
+    allowed, disabled, unknown = tool.json("authorized-keys", ACCOUNT)
+    assert allowed == {"id": 1, "key": ssh_line(alice), "reason": "allowed", "problem": None}
+    assert disabled == {"id": 2, "key": None, "reason": "mapping-disabled", "problem": None}
+    assert (unknown["id"], unknown["key"], unknown["reason"]) == (3, None, None)
+    assert "type" in unknown["problem"]
+    assert tool.json("authorized-keys", "daemon") == []
+
+
+def test_keys_of_what_a_shell_inserted_are_there_at_once(tool, alice):
+    tool.database.map(alice, ACCOUNT)
+    assert keys(tool) == ([ssh_line(alice)], "")
+    assert tool.database.value("SELECT count(*) FROM pending") == 0
+
+
+def test_keys_do_not_wait_for_a_shell_that_holds_the_lock(tool, alice):
+    tool.database.map(alice, ACCOUNT)
+    with OpenShell(tool.database) as shell:
+        shell.type("BEGIN IMMEDIATE; UPDATE mapping SET enabled = 0;")
+        start = time.monotonic()
+        assert keys(tool)[0] == [ssh_line(alice)]
+        assert time.monotonic() - start < 3
+        shell.type("COMMIT;")
+    assert keys(tool)[0] == []
+
+
+def test_without_a_usable_database_no_key_is_printed(tool, no_database, alice):
+    tool("add", ACCOUNT, alice.path)
+    with OpenShell(tool.database) as shell:
+        shell.type("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT;")
+        assert tool("authorized-keys", "--wait", "0", ACCOUNT, status=1).out == ""
+    assert keys(tool)[0] == [ssh_line(alice)]
+    tool.database.sql("PRAGMA user_version = 999")
+    assert tool("authorized-keys", ACCOUNT, status=1).out == ""
+    tool.database.path.unlink()
+    assert "certmapctl init" in tool("authorized-keys", ACCOUNT, status=1).err
+
+
+def test_one_broken_row_keeps_all_keys_back(tool, alice, bob):
+    """What breaks the rules of the schema is not passed over: nobody knows what it was to mean."""
+    tool.database.sql("UPDATE service SET certificates_per_account = 2 WHERE name = '*'")
+    for certificate in alice, bob:
+        tool("add", ACCOUNT, certificate.path)
+    tool.database.sql("PRAGMA ignore_check_constraints = ON;"
+                      "UPDATE mapping SET valid_from = -1 WHERE id = 2")
+    done = tool("authorized-keys", ACCOUNT, status=1)
+    assert done.out == "" and "mapping 2 breaks the rules" in done.err
+
+
+@pytest.mark.root
+def test_keys_are_for_the_owner_of_the_database_and_no_other_user(tool, alice):
+    tool("add", "daemon", alice.path)
+    as_nobody = {"user": NOBODY, "group": NOBODY, "cwd": "/"}
+    done = tool("authorized-keys", "daemon", status=1, **as_nobody)
+    assert done.out == "" and done.err != ""
+    for path in tool.database.directory, *tool.database.directory.iterdir():
+        os.chown(path, NOBODY, NOBODY)
+    assert keys(tool, "daemon", **as_nobody) == ([ssh_line(alice)], "")
+
+
+# export ------------------------------------------------------------------------------------------
+
+CAFILE = ("export", "--format", "stunnel-cafile")
+PEM_BLOCK = re.compile("-----BEGIN CERTIFICATE-----\n.*?-----END CERTIFICATE-----\n", re.DOTALL)
+
+
+def certificates_in(path):
+    """The certificates that openssl finds in a file, in their order, as DER."""
+    bundle = run("openssl", "crl2pkcs7", "-nocrl", "-certfile", path)
+    printed = subprocess.run(["openssl", "pkcs7", "-print_certs"], check=True, input=bundle,
+                             stdout=subprocess.PIPE).stdout.decode()
+    loaded = run("openssl", "storeutl", "-noout", "-certs", path).decode()
+    blocks = PEM_BLOCK.findall(printed)
+    assert f"Total found: {len(blocks)}\n" in loaded
+    return [base64.b64decode("".join(block.splitlines()[1:-1])) for block in blocks]
+
+
+@pytest.fixture
+def exported(tool, tmp_path):
+    """The certificates that an export holds, as DER."""
+    def export(*words):
+        path = tmp_path / "export.pem"
+        path.write_text(tool(*CAFILE, *words).out, encoding="ascii")
+        return certificates_in(path) if path.read_bytes() else []
+    return export
+
+
+def test_a_cafile_holds_the_mapped_certificates_byte_for_byte(three, tmp_path, alice, pki):
+    three("add", "games", pki.leaf("dave").der_path)
+    path = tmp_path / "ca.pem"
+    assert three(*CAFILE, "--output", path).out == ""
+    assert certificates_in(path) == [alice.der, pki.leaf("dave").der]
+    text = path.read_text(encoding="ascii")
+    assert text == (f"# mapping 1, account {ACCOUNT}\n{alice.pem}"
+                    f"# mapping 4, account games\n{pki.leaf('dave').pem}")
+    assert three(*CAFILE).out == text
+
+
+@pytest.mark.parametrize("change, general, sshd", [
+    ("", ["alice", "carol"], ["alice", "bob", "carol"]),
+    ("UPDATE mapping SET enabled = 0 WHERE id = 1", ["carol"], ["bob", "carol"]),
+    ("UPDATE mapping SET valid_until = unixepoch() - 9 WHERE id = 2", ["alice", "carol"],
+     ["alice", "carol"]),
+    ("UPDATE mapping SET valid_from = unixepoch() + 600 WHERE id = 3", ["alice"], ["alice", "bob"]),
+    ("INSERT INTO service(name, inherit) VALUES('sshd', 0)", ["alice", "carol"], ["bob"]),
+    ("INSERT INTO service(name, enabled) VALUES('sshd', 0)", ["alice", "carol"], []),
+    ("UPDATE service SET enabled = 0", [], []),
+    # A row of the service hides those of every service: of the certificate, and of the account.
+    ("INSERT INTO mapping(service, account, enabled, certificate)"
+     " VALUES('sshd', 'bin', 0, readfile('alice.pem'))", ["alice", "carol"], ["bob", "carol"]),
+    (f"UPDATE mapping SET account = '{ACCOUNT}' WHERE id = 2", ["alice", "carol"],
+     ["bob", "carol"]),
+    ("INSERT INTO mapping(service, account, certificate)"
+     " VALUES('sshd', 'bin', readfile('alice.cer'))", ["alice", "carol"],
+     ["bob", "carol", "alice"]),
+    # The second encoding of a certificate is a duplicate.
+    ("INSERT INTO mapping(account, certificate) VALUES('bin', readfile('alice.cer'))",
+     ["alice", "carol"], ["alice", "bob", "carol"]),
+])
+def test_an_export_is_what_a_service_would_let_in(tool, exported, alice, bob, carol, change,
+                                                  general, sshd):
+    tool("add", ACCOUNT, alice.path)
+    tool("add", "daemon", bob.path, "--service", "sshd")
+    tool("add", "games", carol.path)
+    tool.database.sql(change)
+    der = {"alice": alice.der, "bob": bob.der, "carol": carol.der}
+    assert exported() == [der[name] for name in general]
+    assert exported("--service", "*") == exported("--service", "login") == exported()
+    assert exported("--service", "sshd") == [der[name] for name in sshd]
+
+
+def test_an_expired_certificate_is_not_exported(tool, pki, exported):
+    tool("add", ACCOUNT, pki.leaf("expired", start=-7200, end=-3600).path)
+    assert exported() == []
+
+
+def test_an_export_of_nothing_says_so(tool, tmp_path):
+    done = tool(*CAFILE, "--output", tmp_path / "ca.pem")
+    assert (tmp_path / "ca.pem").read_bytes() == b"" and "the export is empty" in done.err
+
+
+def test_an_export_holds_what_a_shell_just_inserted(tool, exported, alice):
+    tool.database.map(alice)
+    assert exported() == [alice.der]
+    with OpenShell(tool.database) as shell:
+        tool.database.sql("DELETE FROM mapping")
+        tool.database.map(alice)
+        shell.type("BEGIN IMMEDIATE;")
+        assert exported("--wait", "0") == [alice.der]
+        shell.type("ROLLBACK;")
+
+
+def test_names_of_accounts_forge_no_line_in_an_export(tool, tmp_path, alice):
+    tool.database.map(alice, "-----BEGIN CERTIFICATE-----".strip("-") + "č\u2028x")
+    tool(*CAFILE, "--output", tmp_path / "ca.pem")
+    assert certificates_in(tmp_path / "ca.pem") == [alice.der]
+    first = (tmp_path / "ca.pem").read_text(encoding="ascii").splitlines()[0]
+    assert first == r"# mapping 1, account BEGIN CERTIFICATE\xc4\x8d\xe2\x80\xa8x"
+
+
+@pytest.mark.parametrize("words", [("--format", "pem"), ("--format", ""), ()])
+def test_formats_that_there_are_are_listed(tool, words):
+    done = tool("export", *words, status=2)
+    assert done.out == "" and "there are: stunnel-cafile" in done.err
+
+
+def test_an_export_replaces_its_file_as_a_whole(tool, tmp_path, alice):
+    tool("add", ACCOUNT, alice.path)
+    directory = tmp_path / "stunnel"
+    directory.mkdir()
+    path, other_name = directory / "ca.pem", directory / "old.pem"
+    path.write_text("old", encoding="ascii")
+    path.chmod(0o600)
+    other_name.hardlink_to(path)
+    tool(*CAFILE, "--output", path)
+    assert certificates_in(path) == [alice.der] and path.stat().st_mode & 0o7777 == 0o644
+    # Who reads the old file goes on to read the old file.
+    assert other_name.read_text(encoding="ascii") == "old"
+
+
+def test_a_failed_export_leaves_the_old_file(tool, tmp_path, alice):
+    tool("add", ACCOUNT, alice.path)
+    path = tmp_path / "ca.pem"
+    path.write_text("old", encoding="ascii")
+    with OpenShell(tool.database) as shell:
+        shell.type("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; COMMIT;")
+        tool(*CAFILE, "--output", path, "--wait", "0", status=1)
+    tool.database.sql("PRAGMA ignore_check_constraints = ON; UPDATE mapping SET valid_from = -1")
+    assert "breaks the rules" in tool(*CAFILE, "--output", path, status=1).err
+    assert path.read_text(encoding="ascii") == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["none/ca.pem", "."])
+def test_an_export_names_the_file_that_it_can_not_write(tool, tmp_path, alice, name):
+    tool("add", ACCOUNT, alice.path)
+    path = f"{tmp_path}/{name}"
+    assert tool(*CAFILE, "--output", path, status=1).err.startswith(f"certmapctl: {path}: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.root
+def test_an_export_to_a_full_disk_leaves_the_old_file(tool, small_disk, alice):
+    tool("add", ACCOUNT, alice.path)
+    path = small_disk / "ca.pem"
+    path.write_text("old", encoding="ascii")
+    filler = fill(small_disk)
+    assert "No space left" in tool(*CAFILE, "--output", path, status=1).err
+    assert path.read_text(encoding="ascii") == "old"
+    assert sorted(small_disk.iterdir()) == [path, filler]

@@ -105,14 +105,29 @@ def test_the_first_gate_that_fails_names_the_reason(mapped, daemon, alice):
 
 
 @pytest.mark.parametrize("phase, kind", [
-    ("authenticate", "fingerprint"), ("authenticate", "key"), ("authenticate", "names"),
-    ("authenticate", "name"), ("account", "certificate"), ("account", "key"),
+    ("authenticate", "names"), ("authenticate", "name"),
+    ("account", "certificate"), ("account", "key"), ("account", "names"), ("account", "name"),
 ])
-def test_evidence_of_another_kind_is_not_accepted(mapped, daemon, alice, phase, kind):
-    evidence = alice.fingerprint if kind == "fingerprint" else alice.pem
+def test_weak_evidence_is_not_accepted_unless_the_service_says_so(mapped, daemon, alice, phase,
+                                                                  kind):
     second = "CN=Test CA" if kind == "names" else None
-    assert daemon.reason(evidence, phase=phase, kind=kind,
+    assert daemon.reason(alice.pem, phase=phase, kind=kind,
                          evidence_second=second) == "evidence-not-accepted"
+
+
+@pytest.mark.parametrize("kind", ["fingerprint", "key"])
+def test_a_certificate_is_no_fingerprint_and_no_key(mapped, daemon, alice, kind):
+    assert daemon.reason(alice.pem, kind=kind) == "malformed-certificate"
+
+
+def test_a_fingerprint_is_evidence_of_its_own(mapped, daemon, alice, bob):
+    digits = alice.fingerprint
+    colons = ":".join(digits[i:i + 2] for i in range(0, 64, 2))
+    for form in (digits, digits.upper(), colons, colons.upper()):
+        assert daemon.reason(form, kind="fingerprint") == "allowed"
+    assert daemon.reason(bob.fingerprint, kind="fingerprint") == "unmapped"
+    for form in (digits[:-1], digits + "0", colons.replace(":", "-"), "x" + digits[1:]):
+        assert daemon.reason(form, kind="fingerprint") == "malformed-certificate"
 
 
 def test_the_account_phase_asks_by_fingerprint_whether_the_mapping_stands(mapped, daemon, alice):

@@ -665,7 +665,8 @@ def test_two_usable_facts_of_one_certificate_do_not_stand_in_one_service(mapped,
     settle(mapped, 1, "a1")
     with pytest.raises(Refused, match="UNIQUE"):
         mapped.sql("INSERT INTO fact SELECT 2, service, fingerprint, key_fingerprint, subject,"
-                   " issuer, serial, not_before, not_after, problem, der FROM fact;")
+                   " issuer, subject_line, issuer_line, serial, not_before, not_after, problem,"
+                   " der FROM fact;")
 
 
 @pytest.mark.parametrize("change", ["fingerprint = x'11'", "fingerprint = NULL",

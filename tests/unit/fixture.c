@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -89,6 +90,95 @@ void fixture_map(struct fixture *f, const char *service, const char *account, st
 	if (sqlite3_step(statement) != SQLITE_DONE)
 		fail_msg("%s", sqlite3_errmsg(f->shell));
 	sqlite3_finalize(statement);
+}
+
+/* "CN=alice,O=Test": no value in these tests holds a comma. */
+static void add_attributes(X509_NAME *name, const char *attributes)
+{
+	char copy[256], *rest = copy, *pair, *value;
+
+	snprintf(copy, sizeof copy, "%s", attributes);
+	while ((pair = strsep(&rest, ","))) {
+		value = strchr(pair, '=');
+		assert_non_null(value);
+		*value++ = '\0';
+		assert_true(X509_NAME_add_entry_by_txt(name, pair, MBSTRING_UTF8,
+			(const unsigned char *)value, -1, -1, 0));
+	}
+}
+
+static X509 *parse(struct span der)
+{
+	const unsigned char *at = der.bytes;
+	X509 *x = d2i_X509(NULL, &at, (long)der.length);
+
+	assert_non_null(x);
+	return x;
+}
+
+static EVP_PKEY *key_from(const struct span *der)
+{
+	X509 *x = parse(*der);
+	EVP_PKEY *key = X509_get_pubkey(x);
+
+	X509_free(x);
+	assert_non_null(key);
+	return key;
+}
+
+struct span fixture_certificate_like(
+	const char *subject, const char *issuer, const struct span *key_of)
+{
+	EVP_PKEY *signer = EVP_EC_gen("P-256");
+	EVP_PKEY *key = key_of ? key_from(key_of) : EVP_EC_gen("P-256");
+	X509 *x = X509_new();
+	unsigned char *der = NULL;
+	int length;
+
+	assert_non_null(x);
+	ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+	X509_gmtime_adj(X509_getm_notBefore(x), -3600);
+	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+	add_attributes(X509_get_subject_name(x), subject);
+	add_attributes(X509_get_issuer_name(x), issuer);
+	X509_set_pubkey(x, key);
+	assert_true(X509_sign(x, signer, EVP_sha256()) > 0);
+	length = i2d_X509(x, &der);
+	assert_true(length > 0);
+	X509_free(x);
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(signer);
+	return span_of(der, (size_t)length);
+}
+
+void fixture_key_fingerprint(struct span der, char ret[65])
+{
+	EVP_PKEY *key = key_from(&der);
+	unsigned char *spki = NULL, digest[32];
+	int length = i2d_PUBKEY(key, &spki);
+
+	assert_true(length > 0);
+	assert_true(EVP_Digest(spki, (size_t)length, digest, NULL, EVP_sha256(), NULL));
+	for (int i = 0; i < 32; i++)
+		snprintf(ret + 2 * i, 3, "%02x", digest[i]);
+	OPENSSL_free(spki);
+	EVP_PKEY_free(key);
+}
+
+char *fixture_line(struct span der, bool is_issuer)
+{
+	X509 *x = parse(der);
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *text, *copy;
+	long length;
+
+	X509_NAME_print_ex(bio, is_issuer ? X509_get_issuer_name(x) : X509_get_subject_name(x), 0,
+		XN_FLAG_ONELINE & ~ASN1_STRFLGS_ESC_MSB & ~XN_FLAG_SPC_EQ);
+	length = BIO_get_mem_data(bio, &text);
+	copy = strndup(text, (size_t)length);
+	BIO_free(bio);
+	X509_free(x);
+	return copy;
 }
 
 struct span fixture_certificate(const char *common_name)

@@ -37,6 +37,14 @@ void fixture_map(struct fixture *f, const char *service, const char *account, st
 
 /* A self-signed certificate in DER, valid for an hour around now, in memory of its own. */
 struct span fixture_certificate(const char *common_name);
+/* The same with a subject of several attributes ("CN=alice,O=Test"), an issuer of another name, and
+ * the key of `key_of` (NULL: a new one). */
+struct span fixture_certificate_like(
+	const char *subject, const char *issuer, const struct span *key_of);
+/* SHA-256 of the certificate's SubjectPublicKeyInfo as OpenSSL sees it, in hexadecimal. */
+void fixture_key_fingerprint(struct span der, char ret[65]);
+/* The line that stunnel would hand over for the subject or the issuer, in memory of its own. */
+char *fixture_line(struct span der, bool is_issuer);
 /* PEM of DER, terminated, in memory of its own. */
 char *fixture_pem(struct span der);
 /* The same certificate but for some bytes of its signature, so one of another fingerprint that

@@ -186,6 +186,31 @@ static void assert_fingerprints(const struct certificate_facts *facts)
 	free(key);
 }
 
+/* The bytes as openssl has them; and no byte more than there is room for. */
+static void assert_key_is_copied(const struct bytes *der)
+{
+	struct bytes *expected = tool_run("openssl x509 -in c.der -inform DER -noout -pubkey | "
+					  "openssl pkey -pubin -outform DER");
+	uint8_t *key = malloc(expected->length);
+	const char *problem = "untouched";
+	size_t length = 0;
+
+	assert_non_null(key);
+	assert_int_equal(certificate_copy_key(bytes_span(der), key, expected->length - 1, &length,
+				 &problem),
+		ERROR_TOO_LARGE);
+	assert_int_equal(length, 0);
+	assert_string_equal(problem, "untouched");
+	assert_int_equal(certificate_copy_key(
+				 bytes_span(der), key, expected->length, &length, &problem),
+		OK);
+	assert_null(problem);
+	assert_int_equal(length, expected->length);
+	assert_memory_equal(key, expected->at, length);
+	free(key);
+	free(expected);
+}
+
 static void assert_serial(const struct certificate_facts *facts)
 {
 	/* It is printed in several lines where it is long, with a backslash at their ends. */
@@ -226,6 +251,7 @@ static void real_certificate(void **state)
 	setenv("STRING_MASK", "utf8only", 1);
 	assert_reads(der, &facts);
 	assert_fingerprints(&facts);
+	assert_key_is_copied(der);
 	assert_serial(&facts);
 	assert_dates(&facts);
 	subject = subject_by_openssl();
@@ -856,6 +882,22 @@ static void nothing_is_refused(void **state)
 	assert_non_null(problem);
 }
 
+static void no_key_is_copied_out_of_what_is_no_certificate(void **state)
+{
+	struct bytes *der = real_new();
+	uint8_t key[1024];
+	size_t length = 0;
+	const char *problem = NULL;
+
+	(void)state;
+	bytes_add(der, "", 1);
+	assert_int_equal(
+		certificate_copy_key(bytes_span(der), key, sizeof(key), &length, &problem), OK);
+	assert_non_null(problem);
+	assert_int_equal(length, 0);
+	free(der);
+}
+
 static void without_init_nothing_is_found_out(void **state)
 {
 	struct bytes *der = real_new();
@@ -965,6 +1007,7 @@ int main(void)
 		cmocka_unit_test(unknown_key_has_the_fingerprint_of_its_bytes),
 		cmocka_unit_test(fingerprint_is_sha_256),
 		cmocka_unit_test(nothing_is_refused),
+		cmocka_unit_test(no_key_is_copied_out_of_what_is_no_certificate),
 		cmocka_unit_test(without_init_nothing_is_found_out),
 		cmocka_unit_test(short_memory_is_never_a_problem_of_the_certificate),
 		cmocka_unit_test(mutated_certificate_is_refused_or_read),

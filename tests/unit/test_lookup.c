@@ -312,7 +312,7 @@ static void a_version_that_changes_under_a_running_daemon_is_noticed(void **stat
 	assert_int_equal(ask_alice(s), REASON_ALLOWED);
 }
 
-static void the_account_phase_asks_by_fingerprint_and_authenticate_does_not(void **state)
+static void the_account_phase_asks_by_fingerprint_alone(void **state)
 {
 	struct scene *s = *state;
 	struct request request = ask_with("alice", span_of_string(s->pem));
@@ -322,7 +322,6 @@ static void the_account_phase_asks_by_fingerprint_and_authenticate_does_not(void
 	assert_int_equal(lookup_run(s->lookup, &request, true, &outcome), LOOKUP_DONE);
 	request.kind = EVIDENCE_FINGERPRINT;
 	request.evidence = span_of_string(outcome.fingerprint);
-	assert_int_equal(run(s, &request, true), REASON_EVIDENCE_NOT_ACCEPTED);
 	request.phase = PHASE_ACCOUNT;
 	assert_int_equal(run(s, &request, true), REASON_ALLOWED);
 	request.evidence.length--;
@@ -330,6 +329,135 @@ static void the_account_phase_asks_by_fingerprint_and_authenticate_does_not(void
 	request.kind = EVIDENCE_CERTIFICATE;
 	request.evidence = span_of_string(s->pem);
 	assert_int_equal(run(s, &request, true), REASON_EVIDENCE_NOT_ACCEPTED);
+}
+
+static enum reason ask_kind(struct scene *s, enum evidence_kind kind, const char *first,
+	const char *second, struct lookup_outcome *ret)
+{
+	struct request request = ask_with("alice", span_of_string(first));
+
+	request.kind = kind;
+	request.evidence_second = span_of_string(second);
+	assert_int_equal(lookup_run(s->lookup, &request, true, ret), LOOKUP_DONE);
+	return ret->reason;
+}
+
+static void a_fingerprint_is_taken_in_every_form_it_is_printed(void **state)
+{
+	struct scene *s = *state;
+	struct lookup_outcome outcome;
+	char hex[65], upper[65], colons[96] = "";
+	uint8_t digest[32];
+
+	fixture_map(&s->f, "*", "alice", s->der);
+	assert_int_equal(certificate_fingerprint(s->der, digest), OK);
+	for (int i = 0; i < 32; i++) {
+		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+		snprintf(upper + 2 * i, 3, "%02X", digest[i]);
+		snprintf(colons + 3 * i, 4, i < 31 ? "%02X:" : "%02X", digest[i]);
+	}
+	assert_int_equal(ask_kind(s, EVIDENCE_FINGERPRINT, hex, NULL, &outcome), REASON_ALLOWED);
+	assert_string_equal(outcome.fingerprint, hex);
+	assert_int_equal(ask_kind(s, EVIDENCE_FINGERPRINT, upper, NULL, &outcome), REASON_ALLOWED);
+	assert_int_equal(ask_kind(s, EVIDENCE_FINGERPRINT, colons, NULL, &outcome), REASON_ALLOWED);
+	assert_int_equal(
+		ask_kind(s, EVIDENCE_KEY, hex, NULL, &outcome), REASON_UNMAPPED); /* no key */
+	colons[2] = '-';
+	assert_int_equal(ask_kind(s, EVIDENCE_FINGERPRINT, colons, NULL, &outcome),
+		REASON_MALFORMED_CERTIFICATE);
+	hex[63] = 'g';
+	assert_int_equal(ask_kind(s, EVIDENCE_FINGERPRINT, hex, NULL, &outcome),
+		REASON_MALFORMED_CERTIFICATE);
+}
+
+static void a_key_of_two_accounts_is_refused_whether_read_or_queued(void **state)
+{
+	struct scene *s = *state;
+	struct span shared = fixture_certificate_like("CN=bob", "CN=CA", &s->der);
+	struct lookup_outcome outcome;
+	char key[65], fingerprint[65];
+
+	fixture_key_fingerprint(s->der, key);
+	fixture_map(&s->f, "*", "alice", s->der);
+	assert_int_equal(ask_kind(s, EVIDENCE_KEY, key, NULL, &outcome), REASON_ALLOWED);
+	/* The account phase asks by it: the certificate's, not the key's. */
+	snprintf(fingerprint, sizeof fingerprint, "%s", outcome.fingerprint);
+	assert_string_not_equal(fingerprint, key);
+
+	/* Queued, and it stays so while a shell holds the lock. */
+	fixture_map(&s->f, "*", "bob", shared);
+	fixture_run(&s->f, "BEGIN IMMEDIATE");
+	assert_int_equal(ask_kind(s, EVIDENCE_KEY, key, NULL, &outcome), REASON_AMBIGUOUS);
+	fixture_run(&s->f, "COMMIT");
+	assert_int_equal(ask_kind(s, EVIDENCE_KEY, key, NULL, &outcome), REASON_AMBIGUOUS);
+	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM pending"), 0);
+	fixture_run(&s->f, "UPDATE mapping SET enabled = 0 WHERE account = 'bob'");
+	assert_int_equal(ask_kind(s, EVIDENCE_KEY, key, NULL, &outcome), REASON_AMBIGUOUS);
+	fixture_run(&s->f, "DELETE FROM mapping WHERE account = 'bob'");
+	assert_int_equal(ask_kind(s, EVIDENCE_KEY, key, NULL, &outcome), REASON_ALLOWED);
+	free((void *)shared.bytes);
+}
+
+static void names_count_only_where_the_service_accepts_them(void **state)
+{
+	struct scene *s = *state;
+	struct span der = fixture_certificate_like("C=CZ,CN=\"Ľudia\" + iní", "CN=CA", NULL);
+	struct span twin = fixture_certificate_like("C=CZ,CN=\"Ľudia\" + iní", "CN=CA", NULL);
+	char *subject = fixture_line(der, false), *issuer = fixture_line(der, true);
+	struct lookup_outcome outcome;
+
+	fixture_map(&s->f, "*", "alice", der);
+	assert_int_equal(ask_kind(s, EVIDENCE_NAMES, subject, issuer, &outcome),
+		REASON_EVIDENCE_NOT_ACCEPTED);
+	fixture_run(&s->f, "INSERT INTO service (name, accept_names) VALUES ('proftpd', 1)");
+	assert_int_equal(
+		ask_kind(s, EVIDENCE_NAMES, subject, issuer, &outcome), REASON_ALLOWED);
+	assert_int_equal(
+		ask_kind(s, EVIDENCE_NAMES, subject, subject, &outcome), REASON_UNMAPPED);
+	assert_int_equal(
+		ask_kind(s, EVIDENCE_NAMES, "CN=CA", issuer, &outcome), REASON_UNMAPPED);
+	assert_int_equal(ask_kind(s, EVIDENCE_NAME, "CZ", NULL, &outcome),
+		REASON_EVIDENCE_NOT_ACCEPTED);
+
+	fixture_map(&s->f, "*", "bob", twin);
+	fixture_run(&s->f, "BEGIN IMMEDIATE");
+	assert_int_equal(
+		ask_kind(s, EVIDENCE_NAMES, subject, issuer, &outcome), REASON_AMBIGUOUS);
+	fixture_run(&s->f, "COMMIT");
+	assert_int_equal(
+		ask_kind(s, EVIDENCE_NAMES, subject, issuer, &outcome), REASON_AMBIGUOUS);
+	free(subject);
+	free(issuer);
+	free((void *)der.bytes);
+	free((void *)twin.bytes);
+}
+
+static void one_name_must_stand_on_one_mapping_alone(void **state)
+{
+	struct scene *s = *state;
+	struct span der = fixture_certificate_like("O=Test,CN=alice", "CN=CA", NULL);
+	struct span other = fixture_certificate_like("UID=alice,CN=bob", "CN=CA", NULL);
+	struct lookup_outcome outcome;
+
+	fixture_run(&s->f, "UPDATE service SET accept_name = 1");
+	fixture_map(&s->f, "*", "alice", der);
+	assert_int_equal(ask_kind(s, EVIDENCE_NAME, "alice", NULL, &outcome), REASON_ALLOWED);
+	/* An organisation's name is nobody's. */
+	assert_int_equal(ask_kind(s, EVIDENCE_NAME, "Test", NULL, &outcome), REASON_UNMAPPED);
+	assert_int_equal(ask_kind(s, EVIDENCE_NAME, "Alice", NULL, &outcome), REASON_UNMAPPED);
+	assert_int_equal(ask_kind(s, EVIDENCE_NAME, "alice ", NULL, &outcome), REASON_UNMAPPED);
+	fixture_map(&s->f, "*", "bob", other);
+	fixture_run(&s->f, "BEGIN IMMEDIATE");
+	assert_int_equal(ask_kind(s, EVIDENCE_NAME, "alice", NULL, &outcome), REASON_AMBIGUOUS);
+	fixture_run(&s->f, "COMMIT");
+	assert_int_equal(ask_kind(s, EVIDENCE_NAME, "alice", NULL, &outcome), REASON_AMBIGUOUS);
+	/* A row's names go with its facts. */
+	fixture_run(&s->f, "DELETE FROM mapping WHERE account = 'bob'");
+	assert_int_equal(ask_kind(s, EVIDENCE_NAME, "alice", NULL, &outcome), REASON_ALLOWED);
+	assert_int_equal(
+		fixture_number(&s->f, "SELECT count(*) FROM fact_name WHERE mapping_id = 2"), 0);
+	free((void *)der.bytes);
+	free((void *)other.bytes);
 }
 
 static void each_edit_is_witnessed_once(void **state)
@@ -366,7 +494,11 @@ int main(void)
 		lookup_test(a_file_that_took_the_place_of_another_answers_at_once),
 		lookup_test(unsafe_places_are_refused),
 		lookup_test(a_version_that_changes_under_a_running_daemon_is_noticed),
-		lookup_test(the_account_phase_asks_by_fingerprint_and_authenticate_does_not),
+		lookup_test(the_account_phase_asks_by_fingerprint_alone),
+		lookup_test(a_fingerprint_is_taken_in_every_form_it_is_printed),
+		lookup_test(a_key_of_two_accounts_is_refused_whether_read_or_queued),
+		lookup_test(names_count_only_where_the_service_accepts_them),
+		lookup_test(one_name_must_stand_on_one_mapping_alone),
 		lookup_test(each_edit_is_witnessed_once),
 	};
 

@@ -46,6 +46,21 @@ static void refuses(const char *const *argv, const char *option)
 	assert_true(span_is_equal(problem.option, span_of_string(option)));
 }
 
+/* In the words of the log, both ways round: what contradicts does so whatever stands first. */
+static void refuses_together(
+	const char *one, const char *other, const char *option, const char *remedy)
+{
+	const char *const lines[][3] = { { one, other, NULL }, { other, one, NULL } };
+	struct options options;
+	struct options_problem problem = { 0 };
+
+	for (size_t i = 0; i < 2; i++) {
+		refuses(lines[i], option);
+		assert_false(read_line(lines[i], &options, &problem));
+		assert_non_null(strstr(problem.why, remedy));
+	}
+}
+
 #define LINE(...) ((const char *const[MAX_ARGUMENTS]){ __VA_ARGS__, NULL })
 
 static void source_alone_gets_the_defaults_of_the_manual(void **state)
@@ -55,6 +70,7 @@ static void source_alone_gets_the_defaults_of_the_manual(void **state)
 	(void)state;
 	assert_int_equal(options.source, SOURCE_ENVIRONMENT);
 	assert_string_equal(options.source_name, "TLS_CLIENT_CERT");
+	assert_string_equal(options.source_second_name, "");
 	assert_int_equal(options.accept, EVIDENCE_CERTIFICATE);
 	assert_int_equal(options.mode, MODE_MATCH);
 	assert_string_equal(options.require_name, "");
@@ -88,7 +104,7 @@ static void authtok_has_no_variable(void **state)
 
 	(void)state;
 	assert_int_equal(options.source, SOURCE_AUTHTOK);
-	assert_null(options.source_name);
+	assert_string_equal(options.source_name, "");
 	assert_int_equal(options.mode, MODE_MATCH);
 }
 
@@ -143,6 +159,10 @@ static void source_must_be_a_place(void **state)
 	refuses(LINE("source=ENV:A"), "source");
 	refuses(LINE("source=authtok:"), "source");
 	refuses(LINE("source=TLS_CLIENT_CERT"), "source");
+	refuses(LINE("source=user:", "user=set", "accept=name"), "source");
+	refuses(LINE("source=USER", "user=set", "accept=name"), "source");
+	refuses(LINE("source=ssh:X", "accept=key"), "source");
+	refuses(LINE("source=sshd", "accept=key"), "source");
 }
 
 static void variable_name_has_255_bytes_at_most(void **state)
@@ -163,18 +183,136 @@ static void variable_name_has_255_bytes_at_most(void **state)
 	refuses(LINE("source=authtok", required), "require_env");
 }
 
-static void what_this_version_can_not_do_is_refused(void **state)
+static void kind_of_evidence_is_one_of_five_words(void **state)
 {
 	(void)state;
-	refuses(LINE("source=user"), "source");
-	refuses(LINE("source=ssh"), "source");
-	refuses(LINE("source=env:SSL_CLIENT_DN,SSL_CLIENT_I_DN"), "source");
-	refuses(LINE("source=authtok", "accept=fingerprint"), "accept");
-	refuses(LINE("source=authtok", "accept=key"), "accept");
-	refuses(LINE("source=authtok", "accept=names"), "accept");
-	refuses(LINE("source=authtok", "accept=name"), "accept");
+	assert_int_equal(options_of(LINE("source=authtok", "accept=certificate")).accept,
+		EVIDENCE_CERTIFICATE);
+	assert_int_equal(options_of(LINE("source=authtok", "accept=fingerprint")).accept,
+		EVIDENCE_FINGERPRINT);
+	assert_int_equal(options_of(LINE("source=authtok", "accept=key")).accept, EVIDENCE_KEY);
+	assert_int_equal(options_of(LINE("source=env:S,I", "accept=names")).accept, EVIDENCE_NAMES);
+	assert_int_equal(options_of(LINE("source=authtok", "accept=name")).accept, EVIDENCE_NAME);
+
+	refuses(LINE("source=authtok", "accept"), "accept");
 	refuses(LINE("source=authtok", "accept="), "accept");
+	refuses(LINE("source=authtok", "accept=Fingerprint"), "accept");
+	refuses(LINE("source=authtok", "accept=certificates"), "accept");
 	refuses(LINE("source=authtok", "accept=certificate,name"), "accept");
+	refuses(LINE("source=authtok", "accept=name", "accept=names"), "accept");
+}
+
+static void names_come_from_two_variables(void **state)
+{
+	static const char line[] = "source=env:SSL_CLIENT_DN,SSL_CLIENT_I_DN";
+	const struct options options = options_of(LINE(line, "accept=names", "user=set"));
+	const struct options turned = options_of(LINE("user=set", "accept=names", line));
+
+	(void)state;
+	assert_int_equal(options.source, SOURCE_ENVIRONMENT);
+	assert_string_equal(options.source_name, "SSL_CLIENT_DN");
+	assert_string_equal(options.source_second_name, "SSL_CLIENT_I_DN");
+	assert_string_equal(turned.source_second_name, "SSL_CLIENT_I_DN");
+	assert_int_equal(options_of(LINE("source=pamenv:S,I", "accept=names")).source,
+		SOURCE_PAM_ENVIRONMENT);
+}
+
+static void second_variable_is_held_to_the_same_rules(void **state)
+{
+	char source[2 * LONG_NAME_BYTES + 16] = "source=env:S,";
+
+	(void)state;
+	refuses(LINE("source=env:S,", "accept=names"), "source");
+	refuses(LINE("source=env:,I", "accept=names"), "source");
+	refuses(LINE("source=env:,", "accept=names"), "source");
+	refuses(LINE("source=env:S,I=", "accept=names"), "source");
+	refuses(LINE("source=env:S=,I", "accept=names"), "source");
+	refuses(LINE("source=env:S,I,X", "accept=names"), "source");
+	refuses(LINE("source=env:S,I,", "accept=names"), "source");
+	refuses(LINE("source=pamenv:S,,I", "accept=names"), "source");
+
+	memset(source + strlen("source=env:S,"), 'N', 255);
+	assert_int_equal(strlen(options_of(LINE(source, "accept=names")).source_second_name), 255);
+	source[strlen(source)] = 'N';
+	refuses(LINE(source, "accept=names"), "source");
+	memset(source + strlen("source=env:"), 'N', 256);
+	memcpy(source + strlen("source=env:") + 256, ",I", 3);
+	refuses(LINE(source, "accept=names"), "source");
+}
+
+static void ssh_has_its_own_variable(void **state)
+{
+	const struct options options = options_of(LINE("accept=key", "source=ssh"));
+
+	(void)state;
+	assert_int_equal(options.source, SOURCE_SSH);
+	assert_string_equal(options.source_name, "SSH_AUTH_INFO_0");
+	assert_string_equal(options.source_second_name, "");
+	assert_int_equal(options.mode, MODE_MATCH);
+}
+
+static void user_name_may_be_a_digest_or_one_name_in_set_mode(void **state)
+{
+	static const char *const accepts[] = { "accept=fingerprint", "accept=key", "accept=name" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(accepts) / sizeof(accepts[0]); i++) {
+		const struct options options =
+			options_of(LINE("user=set", accepts[i], "source=user"));
+
+		assert_int_equal(options.source, SOURCE_USER);
+		assert_string_equal(options.source_name, "");
+		assert_int_equal(options.mode, MODE_SET);
+	}
+}
+
+static void names_need_two_variables_and_nothing_else_may_have_two(void **state)
+{
+	static const char *const others[] = { "accept=certificate", "accept=fingerprint",
+		"accept=key", "accept=name" };
+
+	(void)state;
+	refuses_together("source=env:S", "accept=names", "source", "source=env:SUBJECT,ISSUER");
+	refuses_together("source=pamenv:S", "accept=names", "source", "two variables");
+	refuses_together("source=env:S,S", "accept=names", "source", "twice");
+	refuses_together("source=authtok", "accept=names", "accept", "source=env:SUBJECT,ISSUER");
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		refuses_together("source=env:S,I", others[i], "source", "accept=names");
+		refuses_together("source=pamenv:S,I", others[i], "source", "accept=names");
+	}
+	/* The default is a certificate. */
+	refuses_together("source=env:S,I", "user=set", "source", "accept=names");
+}
+
+static void ssh_needs_a_key(void **state)
+{
+	static const char *const others[] = { "accept=certificate", "accept=fingerprint",
+		"accept=names", "accept=name", "user=match" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		refuses_together("source=ssh", others[i], "accept", "accept=key");
+	refuses(LINE("source=ssh"), "accept");
+}
+
+static void user_name_that_is_evidence_has_nobody_to_match(void **state)
+{
+	(void)state;
+	refuses_together("source=user", "accept=fingerprint", "user", "user=set");
+	refuses_together("source=user", "user=match", "user", "user=set");
+	refuses(LINE("source=user", "accept=name", "user=match"), "user");
+	refuses(LINE("user=match", "accept=name", "source=user"), "user");
+	refuses(LINE("source=user"), "user");
+}
+
+static void user_name_holds_no_certificate_and_no_two_names(void **state)
+{
+	(void)state;
+	refuses_together("source=user", "user=set", "accept", "accept=fingerprint");
+	refuses(LINE("source=user", "user=set", "accept=certificate"), "accept");
+	refuses(LINE("accept=certificate", "user=set", "source=user"), "accept");
+	refuses(LINE("source=user", "user=set", "accept=names"), "accept");
+	refuses(LINE("accept=names", "source=user", "user=set"), "accept");
 }
 
 static void user_is_match_or_set(void **state)
@@ -247,7 +385,15 @@ int main(void)
 		cmocka_unit_test(option_given_twice_is_refused_even_if_it_says_the_same),
 		cmocka_unit_test(source_must_be_a_place),
 		cmocka_unit_test(variable_name_has_255_bytes_at_most),
-		cmocka_unit_test(what_this_version_can_not_do_is_refused),
+		cmocka_unit_test(kind_of_evidence_is_one_of_five_words),
+		cmocka_unit_test(names_come_from_two_variables),
+		cmocka_unit_test(second_variable_is_held_to_the_same_rules),
+		cmocka_unit_test(ssh_has_its_own_variable),
+		cmocka_unit_test(user_name_may_be_a_digest_or_one_name_in_set_mode),
+		cmocka_unit_test(names_need_two_variables_and_nothing_else_may_have_two),
+		cmocka_unit_test(ssh_needs_a_key),
+		cmocka_unit_test(user_name_that_is_evidence_has_nobody_to_match),
+		cmocka_unit_test(user_name_holds_no_certificate_and_no_two_names),
 		cmocka_unit_test(user_is_match_or_set),
 		cmocka_unit_test(required_variable_needs_a_name_and_a_value),
 		cmocka_unit_test(timeout_is_a_whole_number_of_milliseconds_within_ten_minutes),

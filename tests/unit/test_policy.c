@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -282,6 +283,100 @@ static void a_service_that_does_not_inherit_sees_its_own_rows_alone(void **state
 	assert_int_equal(policy_decide(&c).reason, REASON_ALLOWED);
 }
 
+/* Two mappings that share a key or a name: `a` of alice, `b` as changed by a test. */
+static enum reason judge_two(
+	enum policy_sharing sharing, const struct mapping *a, const struct mapping *b)
+{
+	struct mapping both[2] = { *a, *b };
+	struct policy_case c = sound_case(both, 2);
+
+	both[0].fingerprint[0] = 1;
+	both[1].fingerprint[0] = 2;
+	c.sharing = sharing;
+	return policy_decide(&c).reason;
+}
+
+static void a_key_of_two_accounts_is_ambiguous_in_whatever_state(void **state)
+{
+	struct mapping a = sound_mapping(), b = sound_mapping();
+
+	(void)state;
+	strcpy(b.account, "bob");
+	assert_int_equal(judge_two(POLICY_SHARED_BY_ONE_ACCOUNT, &a, &b), REASON_AMBIGUOUS);
+	b.enabled = false;
+	assert_int_equal(judge_two(POLICY_SHARED_BY_ONE_ACCOUNT, &a, &b), REASON_AMBIGUOUS);
+	b.not_after_sec = NOW - 1;
+	assert_int_equal(judge_two(POLICY_SHARED_BY_ONE_ACCOUNT, &a, &b), REASON_AMBIGUOUS);
+	assert_int_equal(judge_two(POLICY_SHARED_BY_ONE_ACCOUNT, &b, &a), REASON_AMBIGUOUS);
+}
+
+static void a_key_of_two_certificates_of_one_account_is_its_key(void **state)
+{
+	struct mapping a = sound_mapping(), b = sound_mapping();
+
+	(void)state;
+	assert_int_equal(judge_two(POLICY_SHARED_BY_ONE_ACCOUNT, &a, &b), REASON_ALLOWED);
+	a.enabled = false;
+	assert_int_equal(judge_two(POLICY_SHARED_BY_ONE_ACCOUNT, &a, &b), REASON_ALLOWED);
+	assert_int_equal(judge_two(POLICY_SHARED_BY_ONE_ACCOUNT, &b, &a), REASON_ALLOWED);
+	b.not_after_sec = NOW - 1;
+	assert_int_equal(judge_two(POLICY_SHARED_BY_ONE_ACCOUNT, &a, &b), REASON_MAPPING_DISABLED);
+}
+
+static void a_name_on_two_enabled_mappings_is_ambiguous(void **state)
+{
+	struct mapping a = sound_mapping(), b = sound_mapping();
+
+	(void)state;
+	assert_int_equal(judge_two(POLICY_SHARED_BY_NONE, &a, &b), REASON_AMBIGUOUS);
+	b.not_after_sec = NOW - 1;
+	assert_int_equal(judge_two(POLICY_SHARED_BY_NONE, &a, &b), REASON_AMBIGUOUS);
+	/* The certificate before a renewal, still there and disabled. */
+	b.enabled = false;
+	assert_int_equal(judge_two(POLICY_SHARED_BY_NONE, &a, &b), REASON_ALLOWED);
+	assert_int_equal(judge_two(POLICY_SHARED_BY_NONE, &b, &a), REASON_ALLOWED);
+	strcpy(b.account, "bob");
+	assert_int_equal(judge_two(POLICY_SHARED_BY_NONE, &a, &b), REASON_AMBIGUOUS);
+}
+
+static void enabled_rows_conflict_whatever_stands_between_them(void **state)
+{
+	struct mapping rows[4] = { sound_mapping(), sound_mapping(), sound_mapping(),
+		sound_mapping() };
+	struct policy_case c = sound_case(rows, 4);
+
+	(void)state;
+	for (uint8_t i = 0; i < 4; i++)
+		rows[i].fingerprint[0] = i;
+	rows[0].enabled = rows[2].enabled = false;
+	rows[1].not_after_sec = NOW - 1;
+	c.sharing = POLICY_SHARED_BY_NONE;
+	assert_int_equal(policy_decide(&c).reason, REASON_AMBIGUOUS);
+}
+
+static void more_mappings_than_are_read_are_ambiguous(void **state)
+{
+	struct mapping m = sound_mapping();
+	struct policy_case c = sound_case(&m, 1);
+
+	(void)state;
+	c.sharing = POLICY_SHARED_BY_ONE_ACCOUNT;
+	c.has_more = true;
+	assert_int_equal(policy_decide(&c).reason, REASON_AMBIGUOUS);
+}
+
+/* What the service can't see does not make its key ambiguous. */
+static void hidden_rows_of_a_shared_key_do_not_count(void **state)
+{
+	struct mapping a = sound_mapping(), b = sound_mapping();
+
+	(void)state;
+	strcpy(b.account, "bob");
+	b.is_hidden = true;
+	a.is_exact = true;
+	assert_int_equal(judge_two(POLICY_SHARED_BY_ONE_ACCOUNT, &a, &b), REASON_ALLOWED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -295,6 +390,12 @@ int main(void)
 		cmocka_unit_test(an_exact_row_hides_the_other_one_whatever_its_state),
 		cmocka_unit_test(a_row_of_every_service_is_hidden_by_an_exact_row_of_its_account),
 		cmocka_unit_test(a_service_that_does_not_inherit_sees_its_own_rows_alone),
+		cmocka_unit_test(a_key_of_two_accounts_is_ambiguous_in_whatever_state),
+		cmocka_unit_test(a_key_of_two_certificates_of_one_account_is_its_key),
+		cmocka_unit_test(a_name_on_two_enabled_mappings_is_ambiguous),
+		cmocka_unit_test(enabled_rows_conflict_whatever_stands_between_them),
+		cmocka_unit_test(more_mappings_than_are_read_are_ambiguous),
+		cmocka_unit_test(hidden_rows_of_a_shared_key_do_not_count),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * ask.h owns how a verb asks what a lookup of certmapd would answer now: by the same code, on a
+ * handle of its own, and with a person's patience.
+ */
+#pragma once
+
+#include "ctl.h"
+#include "lookup.h"
+
+/* OK: *ret holds a reason that was found out, never `unavailable`. ERROR_DEADLINE: not within the
+ * time of --wait. ERROR_STORE, ERROR_MEMORY. *ret_trouble says why. */
+WARN_UNUSED enum error ask_lookup(const struct ctl *ctl, struct lookup *lookup,
+	const struct request *request, struct lookup_outcome *ret,
+	struct store_trouble *ret_trouble);
+
+/* Asks by a digest of the kind that the request says: a certificate's or a key's. */
+WARN_UNUSED enum error ask_digest(const struct ctl *ctl, struct lookup *lookup,
+	struct request request, struct span digested, struct lookup_outcome *ret,
+	struct store_trouble *ret_trouble);
+
+void ask_done(struct lookup **lookup);
+#define ASK_DONE __attribute__((cleanup(ask_done)))
