@@ -4,16 +4,19 @@
 
 ProFTPD runs in the tree that tests/lib/stage makes: the accounts alice and bob and the PAM service exist
 only there."""
+import contextlib
+import ftplib
 import pathlib
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "lib"))
-from stage import CURL_LOGIN_DENIED, Stage, fields, run  # noqa: E402
+from stage import CURL_LOGIN_DENIED, Stage, fields, run, wait_for  # noqa: E402
 
 MAP_ALICE = "INSERT INTO mapping(account, certificate) VALUES('alice', readfile('alice.cer'))"
 # Lets a client without a certificate get as far as PAM.
@@ -174,7 +177,7 @@ def test_certificate_of_another_ca_fails_the_handshake(stage, proftpd):
     assert login.module == []
 
 
-def test_certificate_too_long_for_proftpd_is_no_certificate(stage, proftpd):
+def test_certificate_too_long_for_proftpd_is_no_certificate(stage, proftpd, lenient):
     # ProFTPD leaves a PEM of more than 2,048 bytes out of the environment, and the names stay
     # there.
     (stage.clients / "big.cnf").write_text("subjectAltName=DNS:" + ",DNS:".join(
@@ -183,7 +186,12 @@ def test_certificate_too_long_for_proftpd_is_no_certificate(stage, proftpd):
     assert (stage.clients / "big.pem").stat().st_size > 2048
     stage.edit("DELETE FROM mapping;"
                "INSERT INTO mapping(account, certificate) VALUES('alice', readfile('big.cer'))")
-    assert_refused(proftpd.login("alice", "big"), "no-certificate")
+    login = proftpd.login("alice", "big")
+    assert_refused(login, "no-certificate")
+    # Who looks for the cause finds it, and finds nothing of the kind where there is no certificate.
+    cause = "ProFTPD leaves out a certificate whose PEM is over 2048 bytes"
+    assert cause in fields(login.module[0])["what"]
+    assert cause not in fields(lenient.login("alice").module[0])["what"]
 
 
 def test_environment_of_the_server_is_no_evidence(stage):
@@ -196,10 +204,49 @@ def test_environment_of_the_server_is_no_evidence(stage):
         assert_let_in(server.login("alice", "alice"))
 
 
-def test_environment_of_the_server_is_no_evidence_without_tls_even_if_it_were_kept(stage):
+@contextlib.contextmanager
+def pam_line(stage, old, new):
+    path = stage.root / "etc/pam.d/proftpd"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    try:
+        yield
+    finally:
+        path.write_text(text)
+
+
+def test_each_guard_stops_a_poisoned_environment_that_lets_in_without_it(stage):
     poison = {"TLS_CLIENT_CERT": (stage.clients / "alice.pem").read_text()}
-    with stage.proftpd(["TLSRequired off", "UnsetEnv NOTHING", *OPTIONAL], environment=poison) as server:
-        assert_refused(server.login("alice", options=()), "no-certificate")
+    without_tls, with_tls = (), ("--ssl-reqd",)
+    kept = ["TLSRequired off", "UnsetEnv NOTHING", *OPTIONAL]
+    with stage.proftpd(kept, environment=poison) as server:
+        # require_env=FTPS=1 alone: nobody comes in without TLS, everybody with TLS alone.
+        refused = server.login("alice", options=without_tls)
+        assert_refused(refused, "no-certificate")
+        assert fields(refused.module[0])["name"] == "FTPS"
+        assert_let_in(server.login("alice", options=with_tls))
+        with pam_line(stage, " require_env=FTPS=1", ""):
+            assert_let_in(server.login("alice", options=without_tls))
+    with stage.proftpd(["TLSRequired off", *OPTIONAL], environment=poison) as server:
+        # UnsetEnv alone.
+        with pam_line(stage, " require_env=FTPS=1", ""):
+            assert_refused(server.login("alice", options=without_tls), "no-certificate")
+            assert_refused(server.login("alice", options=with_tls), "no-certificate")
+
+
+def test_start_up_environment_can_not_prove_tls_either(stage):
+    poison = {"TLS_CLIENT_CERT": (stage.clients / "alice.pem").read_text(), "FTPS": "1"}
+    with stage.proftpd(["TLSRequired off", "UnsetEnv NOTHING", *OPTIONAL],
+                       environment=poison) as server:
+        assert_let_in(server.login("alice", options=()))
+    with stage.proftpd(["TLSRequired off", "UnsetEnv FTPS", *OPTIONAL],
+                       environment=poison) as server:
+        refused = server.login("alice", options=())
+        assert_refused(refused, "no-certificate")
+        assert fields(refused.module[0])["name"] == "FTPS"
+        # What mod_tls sets after a handshake is another matter.
+        assert_let_in(server.login("alice", "alice"))
 
 
 def test_tls_1_2_and_an_rsa_key_do_as_well(stage, proftpd):
@@ -209,6 +256,72 @@ def test_tls_1_2_and_an_rsa_key_do_as_well(stage, proftpd):
     stage.edit("DELETE FROM mapping;"
                "INSERT INTO mapping(account, certificate) VALUES('alice', readfile('rsa.pem'))")
     assert_let_in(proftpd.login("alice", "rsa", options=("--ssl-reqd", "--tls-max", "1.2")))
+
+
+def test_forty_logins_at_once_with_two_certificates_each_get_their_own_account(stage, proftpd):
+    stage.edit("INSERT INTO mapping(account, certificate) VALUES('bob', readfile('bob.cer'))")
+    before = len(stage.module_log.read_text())
+    clients = [(name, proftpd.start_login(name, name)) for name in ("alice", "bob") * 20]
+    for name, client in clients:
+        output, _ = client.communicate()
+        assert (client.returncode, output) == (0, f"This is the home directory of {name}.\n")
+    found = [fields(line) for line in proftpd.module_lines(before)]
+    # Authenticate and the account phase; no two of them under one id.
+    assert [line["reason"] for line in found] == ["allowed"] * 80
+    assert len({line["id"] for line in found}) == 80
+    pairs = {(line["asked"], line["account"], line["fingerprint"]) for line in found}
+    assert {(asked, account) for asked, account, _ in pairs} == {("alice", "alice"), ("bob", "bob")}
+    assert len(pairs) == 2
+
+
+class Resuming(ftplib.FTP_TLS):
+    """A client whose control connection goes on with the TLS session of an earlier one."""
+
+    def __init__(self, *arguments, session, **options):
+        self.session = session
+        super().__init__(*arguments, **options)
+
+    def auth(self):
+        reply = self.voidcmd("AUTH TLS")
+        self.sock = self.context.wrap_socket(self.sock, server_hostname=self.host,
+                                             session=self.session)
+        self.file = self.sock.makefile(mode="r", encoding=self.encoding)
+        return reply
+
+
+def log_in_by_session(stage, server, name, context, session=None):
+    """One login as alice: whether the session was resumed, the session to go on with, and what the
+    module logged. ftplib and not curl, whose control connections are all of the same process."""
+    before = len(stage.module_log.read_text())
+    with Resuming(context=context, session=session, timeout=20) as client:
+        client.connect("localhost", server.port)
+        with contextlib.suppress(ftplib.error_perm):
+            client.login(name, "unused")
+        resumed, session = client.sock.session_reused, client.sock.session
+        line = wait_for("the module's log line", lambda: server.module_lines(before))[0]
+    return resumed, session, fields(line)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_resumed_session_is_its_certificate_and_no_more(stage, version):
+    context = ssl.create_default_context(cafile=stage.clients / "ca.pem")
+    context.load_cert_chain(stage.clients / "alice.pem", stage.clients / "alice.key")
+    context.minimum_version = context.maximum_version = version
+    # Off where nobody says otherwise.
+    with stage.proftpd(["TLSSessionTickets on"]) as server:
+        resumed, session, first = log_in_by_session(stage, server, "alice", context)
+        assert (resumed, first["reason"]) == (False, "allowed")
+        # No handshake with a certificate took place here, and certmap sees the same one.
+        resumed, session, again = log_in_by_session(stage, server, "alice", context, session)
+        assert (resumed, again["reason"]) == (True, "allowed")
+        assert again["fingerprint"] == first["fingerprint"]
+        # Nor does a session that began with a valid mapping outlive it.
+        stage.edit("UPDATE mapping SET enabled = 0")
+        resumed, session, refused = log_in_by_session(stage, server, "alice", context, session)
+        assert (resumed, refused["reason"]) == (True, "mapping-disabled")
+        stage.edit("UPDATE mapping SET enabled = 1")
+        resumed, _, other = log_in_by_session(stage, server, "bob", context, session)
+        assert (resumed, other["reason"]) == (True, "account-mismatch")
 
 
 def test_thirty_logins_at_once_each_get_their_own_verdict(stage, proftpd):
