@@ -10,11 +10,15 @@
 #include <security/pam_modules.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char lacks_variable[] = "the variable is not set";
 static const char ignored_variable[] =
 	"the variable is ignored: this program runs with privileges that its caller lacks "
 	"(AT_SECURE), so the caller may have written it";
+static const char doubled_variable[] =
+	"the variable is in the environment twice: one of them came from elsewhere than the service's "
+	"own handshake, such as the environment that it was started with";
 static const char left_out_variable[] =
 	"the variable is not set although TLS_CLIENT_S_DN is: ProFTPD leaves out a certificate "
 	"whose PEM is over 2048 bytes";
@@ -31,16 +35,39 @@ static bool refuse(enum reason reason, const char *what, const char *name, struc
 	return false;
 }
 
+/* A program may append to the environment that it was given, as stunnel does: getenv(3) then finds
+ * what was there before, which is not what its handshake found out. (Where another program stands
+ * between, as login does, there may be one left, and it is for the unit to unset it.) */
+static bool is_doubled(const char *name)
+{
+	const size_t length = strlen(name);
+	unsigned int count = 0;
+
+	for (char *const *variable = environ; variable && *variable; variable++)
+		count += strncmp(*variable, name, length) == 0 && (*variable)[length] == '=';
+	return count > 1;
+}
+
 /* The environment of a setuid or setcap program belongs to whoever started it: su, started by an
  * ordinary user, passed a forged certificate on. */
 static const char *find_variable(const char *name, const char **ret_what)
 {
 	const char *value = secure_getenv(name);
 
+	if (value && is_doubled(name)) {
+		*ret_what = doubled_variable;
+		return NULL;
+	}
 	if (value)
 		return value;
 	*ret_what = getenv(name) ? ignored_variable : lacks_variable;
 	return NULL;
+}
+
+/* One thing that is there twice is not "no certificate", which would let an *accept* stack go on. */
+static enum reason reason_of(const char *what)
+{
+	return what == doubled_variable ? REASON_MALFORMED_CERTIFICATE : REASON_NO_CERTIFICATE;
 }
 
 static const char *find_in(
@@ -75,7 +102,7 @@ static bool check_required(
 	value = find_in(pamh, options->source, options->require_name, &what);
 	if (value && strcmp(value, options->require_value) == 0)
 		return true;
-	return refuse(REASON_NO_CERTIFICATE, what, options->require_name, ret_outcome);
+	return refuse(reason_of(what), what, options->require_name, ret_outcome);
 }
 
 static bool obtain_variable(pam_handle_t *pamh, const struct options *options, const char *name,
@@ -84,7 +111,7 @@ static bool obtain_variable(pam_handle_t *pamh, const struct options *options, c
 	const char *what = NULL;
 	const char *value = find_in(pamh, options->source, name, &what);
 
-	if (!value && is_left_out_by_proftpd(options))
+	if (!value && what == lacks_variable && is_left_out_by_proftpd(options))
 		what = left_out_variable;
 	/* Before keyboard-interactive sshd sets it in any case, to nothing where no method came
 	 * first; before a password it does not. */
@@ -93,7 +120,7 @@ static bool obtain_variable(pam_handle_t *pamh, const struct options *options, c
 		what = lacks_key;
 	}
 	if (!value)
-		return refuse(REASON_NO_CERTIFICATE, what, name, ret_outcome);
+		return refuse(reason_of(what), what, name, ret_outcome);
 	*ret = value;
 	return true;
 }

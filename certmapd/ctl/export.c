@@ -77,7 +77,7 @@ static const struct argp parser = {
 	.children = ctl_children,
 	.doc = "Writes down the mappings that are in force, for other programs.\v"
 	       "The format stunnel-cafile is the certificates in PEM, for CAfile with "
-	       "`verifyPeer = yes'.",
+	       "`verifyPeer = yes', beside `verifyChain = yes' and the CAs in CApath.",
 };
 
 struct transcript {

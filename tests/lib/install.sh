@@ -68,7 +68,7 @@ install_apt() {
 install_disable() {
 	local server package unit
 	for server in proftpd-core:proftpd apache2:apache2 dovecot-core:dovecot exim4-base:exim4 \
-		nginx:nginx; do
+		nginx:nginx openssh-server:ssh stunnel4:stunnel4; do
 		package=${server%:*} unit=${server#*:}
 		case " $* " in
 		*" $package "*)

@@ -291,6 +291,21 @@ static void do_fill(char *argument)
 	free(value);
 }
 
+/* A second variable of the same name, which setenv(3) never makes: at the end, as stunnel does. */
+static void do_double(char *argument)
+{
+	size_t count = 0;
+	char **longer;
+
+	while (environ[count])
+		count++;
+	longer = calloc(count + 2, sizeof *longer);
+	must(longer, "out of memory");
+	memcpy(longer, environ, count * sizeof *longer);
+	longer[count] = argument;
+	environ = longer;
+}
+
 static void do_answer(char *argument)
 {
 	driver.answer = argument;
@@ -494,6 +509,7 @@ static const struct {
 	{ "tty", do_tty },
 	{ "pamenv", do_pamenv },
 	{ "fill", do_fill },
+	{ "double", do_double },
 	{ "answer", do_answer },
 	{ "conversation", do_conversation },
 	{ "prompt-user", do_prompt_user },

@@ -110,6 +110,32 @@ def test_second_name_is_not_taken_from_the_other_place(pam):
     assert daemon.requests == []
 
 
+@pytest.mark.parametrize("options, environment, double", [
+    ("source=env:CERT", {"CERT": "one"}, "CERT=another"),
+    ("source=env:CERT", {"CERT": "one"}, "CERT=one"),
+    ("source=env:S,I accept=names", {"S": "s", "I": "i"}, "I=another"),
+    ("source=env:CERT require_env=FTPS=1", {"CERT": "one", "FTPS": "1"}, "FTPS=0"),
+])
+def test_variable_that_is_there_twice_is_malformed(pam, options, environment, double):
+    pam.service(options)
+    with pam.says("nobody") as daemon:
+        run = pam.run("start:svc:nobody", f"double:{double}", "authenticate",
+                      environment=environment)
+    assert run.code == AUTH_ERR
+    assert run.line.startswith("reason=malformed-certificate ")
+    assert f' name="{double.split("=")[0]}" ' in run.line and "twice" in run.line
+    assert daemon.requests == []
+
+
+def test_variable_of_a_longer_name_is_another_one(pam):
+    pam.service("source=env:CERT")
+    with pam.says("nobody") as daemon:
+        run = pam.run("start:svc:nobody", "double:CERTIFICATE=another", "authenticate",
+                      environment={"CERT": "one"})
+    assert run.code == SUCCESS
+    assert daemon.requests[0]["evidence"] == b"one"
+
+
 @pytest.mark.parametrize("first, second, name", [
     (65536, 16384, None), (65537, 1, "S"), (1, 16385, "I"), (1, 65537, "I")])
 def test_each_name_has_its_limit(pam, first, second, name):
