@@ -443,6 +443,19 @@ void certificate_names_done(struct certificate_names *names)
 	*names = (struct certificate_names){ 0 };
 }
 
+/* In memory of its own, terminated. strndup(3) is for strings, and OpenSSL's buffers end without a
+ * NUL. NULL: out of memory. */
+static char *copy_text(const void *text, size_t length)
+{
+	char *copy = malloc(length + 1);
+
+	if (!copy)
+		return NULL;
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	return copy;
+}
+
 /* The flags are stunnel's (X509_NAME2text() in its client.c): the strings are compared whole, so
  * they are printed by the same library in the same form, and nobody parses them. */
 static enum error read_line(const X509_NAME *name, char **ret)
@@ -461,7 +474,7 @@ static enum error read_line(const X509_NAME *name, char **ret)
 	if (length <= 0 || (unsigned long)length > CERTIFICATE_LINE_MAX_BYTES ||
 		memchr(text, '\0', (size_t)length))
 		return OK;
-	*ret = strndup(text, (size_t)length);
+	*ret = copy_text(text, (size_t)length);
 	return *ret ? OK : ERROR_MEMORY;
 }
 
@@ -475,7 +488,7 @@ static enum error read_value(const X509_NAME_ENTRY *entry, char **ret)
 	if (length < 0)
 		return fail_openssl(OK);
 	if (length > 0 && !memchr(text, '\0', (size_t)length)) {
-		*ret = strndup((const char *)text, (size_t)length);
+		*ret = copy_text(text, (size_t)length);
 		error = *ret ? OK : ERROR_MEMORY;
 	}
 	OPENSSL_free(text);

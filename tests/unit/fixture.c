@@ -175,7 +175,10 @@ char *fixture_line(struct span der, bool is_issuer)
 	X509_NAME_print_ex(bio, is_issuer ? X509_get_issuer_name(x) : X509_get_subject_name(x), 0,
 		XN_FLAG_ONELINE & ~ASN1_STRFLGS_ESC_MSB & ~XN_FLAG_SPC_EQ);
 	length = BIO_get_mem_data(bio, &text);
-	copy = strndup(text, (size_t)length);
+	copy = malloc((size_t)length + 1);
+	assert_non_null(copy);
+	memcpy(copy, text, (size_t)length);
+	copy[length] = '\0';
 	BIO_free(bio);
 	X509_free(x);
 	return copy;
