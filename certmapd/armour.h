@@ -18,20 +18,20 @@
  * of a row (its `problem`) and explain say which. */
 enum armour_finding {
 	ARMOUR_OPENED = 0,
-	ARMOUR_EMPTY,              /* nothing, or only white space */
-	ARMOUR_TOO_LARGE,          /* over EVIDENCE_MAX_BYTES of text or ARMOUR_DER_MAX_BYTES */
-	ARMOUR_NUL,                /* a NUL byte inside of text */
-	ARMOUR_BYTE_ORDER_MARK,    /* UTF-8 or UTF-16 */
-	ARMOUR_NOT_A_CERTIFICATE,  /* none of the forms we know */
-	ARMOUR_OTHER_PEM,          /* PEM of something else: TRUSTED CERTIFICATE, PKCS7, a request */
-	ARMOUR_PRIVATE_KEY,        /* PEM that holds a private key, alone or beside a certificate */
-	ARMOUR_TWO_CERTIFICATES,   /* more than one */
-	ARMOUR_BROKEN_PEM,         /* no END line, text or headers inside, ... */
-	ARMOUR_BROKEN_BASE64,      /* a wrong character, length, padding or stray bits */
+	ARMOUR_EMPTY,             /* nothing, or only white space */
+	ARMOUR_TOO_LARGE,         /* over EVIDENCE_MAX_BYTES of text or ARMOUR_DER_MAX_BYTES */
+	ARMOUR_NUL,               /* a NUL byte inside of text */
+	ARMOUR_BYTE_ORDER_MARK,   /* UTF-8 or UTF-16 */
+	ARMOUR_NOT_A_CERTIFICATE, /* none of the forms we know */
+	ARMOUR_OTHER_PEM,         /* PEM of something else: TRUSTED CERTIFICATE, PKCS7, a request */
+	ARMOUR_PRIVATE_KEY,       /* PEM that holds a private key, alone or beside a certificate */
+	ARMOUR_TWO_CERTIFICATES,  /* more than one */
+	ARMOUR_BROKEN_PEM,        /* no END line, text or headers inside, ... */
+	ARMOUR_BROKEN_BASE64,     /* a wrong character, length, padding or stray bits */
 	ARMOUR_BROKEN_URL_ENCODING, /* a broken or double percent encoding */
-	ARMOUR_NOT_DER,            /* the outermost tag or length is not that of DER */
-	ARMOUR_TRUNCATED,          /* the outermost length exceeds what is there */
-	ARMOUR_TRAILING_BYTES,     /* bytes follow after the outermost length */
+	ARMOUR_NOT_DER,             /* the outermost tag or length is not that of DER */
+	ARMOUR_TRUNCATED,           /* the outermost length exceeds what is there */
+	ARMOUR_TRAILING_BYTES,      /* bytes follow after the outermost length */
 };
 
 /* A sentence for people without a full stop, such as "two certificates in one text". Never NULL. */

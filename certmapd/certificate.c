@@ -404,8 +404,7 @@ static bool is_known_version(const ASN1_INTEGER *version)
 /* SubjectPublicKeyInfo with its tag and length, as it stands in the certificate. */
 static struct span key_span(const RAW_BODY *body)
 {
-	return span_of(
-		ASN1_STRING_get0_data(body->key), (size_t)ASN1_STRING_length(body->key));
+	return span_of(ASN1_STRING_get0_data(body->key), (size_t)ASN1_STRING_length(body->key));
 }
 
 static enum error read_body(
@@ -495,9 +494,9 @@ static enum error read_value(const X509_NAME_ENTRY *entry, char **ret)
 	return error;
 }
 
-/* Attributes that name one of many. What a whole organisation shares is nobody's name: certmap is not
- * told which attribute a service took, and CN=Example Ltd in a stranger's certificate must not meet
- * O=Example Ltd in a mapped one. */
+/* Attributes that name one of many. What a whole organisation shares is nobody's name: certmap is
+ * not told which attribute a service took, and CN=Example Ltd in a stranger's certificate must not
+ * meet O=Example Ltd in a mapped one. */
 static bool names_one(const X509_NAME_ENTRY *entry)
 {
 	switch (OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry))) {
@@ -551,8 +550,7 @@ static enum error read_names(const RAW_BODY *body, struct certificate_names *ret
 }
 
 /* The certificate's parts; NULL where *ret_problem says why. */
-static enum error open_certificate(
-	struct span der, RAW_CERTIFICATE **ret, const char **ret_problem)
+static enum error open_certificate(struct span der, RAW_CERTIFICATE **ret, const char **ret_problem)
 {
 	const unsigned char *at = der.bytes;
 

@@ -12,8 +12,8 @@
 #include "errors.h"
 #include "span.h"
 
-#define FINGERPRINT_BYTES 32u        /* SHA-256 */
-#define CERTIFICATE_NAME_MAX_BYTES 1024u /* a printed name, cut at a whole character beyond */
+#define FINGERPRINT_BYTES 32u             /* SHA-256 */
+#define CERTIFICATE_NAME_MAX_BYTES 1024u  /* a printed name, cut at a whole character beyond */
 #define CERTIFICATE_SERIAL_MAX_BYTES 128u /* hexadecimal; RFC 5280 4.1.2.2 allows 20 octets */
 
 struct certificate_facts {
@@ -21,8 +21,8 @@ struct certificate_facts {
 	uint8_t key_fingerprint[FINGERPRINT_BYTES]; /* SHA-256 of the DER of SubjectPublicKeyInfo */
 	char subject[CERTIFICATE_NAME_MAX_BYTES];   /* RFC 4514, UTF-8, controls escaped */
 	char issuer[CERTIFICATE_NAME_MAX_BYTES];
-	char serial[CERTIFICATE_SERIAL_MAX_BYTES];  /* lower-case hexadecimal, '-' before a
-						     * negative, "..." after a cut one */
+	char serial[CERTIFICATE_SERIAL_MAX_BYTES]; /* lower-case hexadecimal, '-' before a
+						    * negative, "..." after a cut one */
 	int64_t not_before_sec; /* Unix seconds, UTC; both ends belong to the validity, */
 	int64_t not_after_sec;  /* RFC 5280 4.1.2.5 */
 };
@@ -32,10 +32,11 @@ struct certificate_facts {
 
 /* What weaker evidence is compared with. In memory of its own: certificate_names_done(). */
 struct certificate_names {
-	char *subject_line; /* as stunnel prints it: OpenSSL's one-line form, UTF-8 not escaped; NULL: */
+	char *subject_line; /* as stunnel prints it: OpenSSL's one-line form, UTF-8 not escaped;
+			       NULL: */
 	char *issuer_line;  /* longer than CERTIFICATE_LINE_MAX_BYTES */
-	char **values;      /* of the subject's commonName, UID, emailAddress, x500UniqueIdentifier and
-			     * serialNumber, in UTF-8; those with a NUL are left out */
+	char **values; /* of the subject's commonName, UID, emailAddress, x500UniqueIdentifier and
+			* serialNumber, in UTF-8; those with a NUL are left out */
 	size_t value_count;
 };
 
@@ -64,7 +65,7 @@ WARN_UNUSED enum error certificate_read_names(struct span der, struct certificat
 	struct certificate_names *ret_names, const char **ret_problem);
 
 /* Copies the DER of the SubjectPublicKeyInfo, whose SHA-256 is key_fingerprint. The key itself is
- * not looked at. OK with *ret_problem NULL or a sentence, as above; *ret_length is set only without one.
- * ERROR_TOO_LARGE: it is longer than `capacity`. ERROR_MEMORY. */
+ * not looked at. OK with *ret_problem NULL or a sentence, as above; *ret_length is set only without
+ * one. ERROR_TOO_LARGE: it is longer than `capacity`. ERROR_MEMORY. */
 WARN_UNUSED enum error certificate_copy_key(struct span der, uint8_t *ret, size_t capacity,
 	size_t *ret_length, const char **ret_problem);

@@ -32,12 +32,13 @@ struct arguments {
 
 static void print_usage(FILE *out)
 {
-	fprintf(out, "Usage: certmapd [--database PATH] [--socket PATH]\n"
-		     "Answers lookups of pam_certmap from the certmap database.\n\n"
-		     "  --database PATH  the mappings (" DEFAULT_DATABASE ")\n"
-		     "  --socket PATH    listen there; without it, on the socket that systemd passes\n"
-		     "  --help           show this and exit\n"
-		     "  --version        show the version and exit\n");
+	fprintf(out,
+		"Usage: certmapd [--database PATH] [--socket PATH]\n"
+		"Answers lookups of pam_certmap from the certmap database.\n\n"
+		"  --database PATH  the mappings (" DEFAULT_DATABASE ")\n"
+		"  --socket PATH    listen there; without it, on the socket that systemd passes\n"
+		"  --help           show this and exit\n"
+		"  --version        show the version and exit\n");
 }
 
 __attribute__((noreturn)) static void refuse_usage(const char *words, const char *what)
@@ -102,9 +103,9 @@ static int run(const struct arguments *arguments, int listen_fd)
 	sd_event *event = NULL;
 	int status = EXIT_FAILURE;
 
-	if (certificate_init() != OK || lookup_new(arguments->database, geteuid(), &lookup) != OK ||
-		sd_event_new(&event) < 0 ||
-		server_new(event, listen_fd, lookup, &server) != OK) {
+	if (certificate_init() != OK ||
+		lookup_new(arguments->database, geteuid(), LOOKUP_SERVES, &lookup) != OK ||
+		sd_event_new(&event) < 0 || server_new(event, listen_fd, lookup, &server) != OK) {
 		log_words(LOG_ERR, "can't start: out of memory, or of another resource");
 	} else {
 		sd_notify(0, "READY=1\nSTATUS=Answering; no lookup yet");
@@ -125,7 +126,8 @@ int main(int argc, char **argv)
 
 	umask(0077);
 	forbid_dumps();
-	/* Whoever reads our stderr may go away: a lost log line is no reason to refuse everybody. */
+	/* Whoever reads our stderr may go away: a lost log line is no reason to refuse everybody.
+	 */
 	signal(SIGPIPE, SIG_IGN);
 	listen_fd = listener_open(arguments.socket, &problem);
 	if (listen_fd < 0) {

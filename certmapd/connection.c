@@ -62,11 +62,11 @@ static void add_peer(const struct connection *c, struct log_line *line)
 	log_add_number(line, "peer_pid", c->peer.pid);
 }
 
-static int verdict_priority(enum reason reason)
+static int verdict_priority(const struct lookup_outcome *outcome)
 {
-	if (reason == REASON_ALLOWED)
-		return LOG_INFO;
-	return reason == REASON_UNAVAILABLE ? LOG_ERR : LOG_NOTICE;
+	if (outcome->reason == REASON_ALLOWED)
+		return outcome->concern ? LOG_WARNING : LOG_INFO;
+	return outcome->reason == REASON_UNAVAILABLE ? LOG_ERR : LOG_NOTICE;
 }
 
 static void log_verdict(const struct connection *c, const struct connection_context *context,
@@ -76,7 +76,7 @@ static void log_verdict(const struct connection *c, const struct connection_cont
 	const struct request *request = &answer->request;
 	struct log_line line;
 
-	log_begin(&line, verdict_priority(outcome->reason), "lookup");
+	log_begin(&line, verdict_priority(outcome), "lookup");
 	log_add(&line, "reason", span_of_string(reason_word(outcome->reason)));
 	log_add(&line, "phase",
 		span_of_string(request->phase == PHASE_ACCOUNT ? "account" : "authenticate"));
@@ -88,6 +88,12 @@ static void log_verdict(const struct connection *c, const struct connection_cont
 	}
 	if (outcome->fingerprint[0])
 		log_add(&line, "fingerprint", span_of_string(outcome->fingerprint));
+	if (outcome->is_shadow)
+		log_add(&line, "shadow", span_of_string("1"));
+	if (outcome->took_over)
+		log_add(&line, "took_over", span_of_string("1"));
+	if (outcome->concern)
+		log_add(&line, "concern", span_of_string(outcome->concern));
 	log_add(&line, "rhost", request->remote_host);
 	log_add(&line, "tty", request->tty);
 	log_add(&line, "id", request->correlation_id);
@@ -96,8 +102,8 @@ static void log_verdict(const struct connection *c, const struct connection_cont
 		log_send(&line);
 }
 
-static void log_cut(const struct connection *c, const struct connection_context *context,
-	const char *why)
+static void log_cut(
+	const struct connection *c, const struct connection_context *context, const char *why)
 {
 	struct log_line line;
 
@@ -114,8 +120,8 @@ static void log_cut(const struct connection *c, const struct connection_context 
 static void send_answer(const struct connection *c, const struct dispatch_answer *answer)
 {
 	if (answer->frame_length > 0)
-		(void)!send(c->fd, answer->frame, answer->frame_length,
-			MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)!send(
+			c->fd, answer->frame, answer->frame_length, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 static enum connection_state refuse(
@@ -138,13 +144,19 @@ static enum connection_state answer_request(
 		LOOKUP_WAITS)
 		return CONNECTION_WAITS;
 	send_answer(c, &answer);
+	if (answer.error == OK && answer.outcome.credential_length > 0) {
+		explicit_bzero(answer.frame, sizeof answer.frame);
+		explicit_bzero(answer.outcome.credential, sizeof answer.outcome.credential);
+	}
 	context->answered++;
 	if (answer.error != OK) {
 		log_cut(c, context, error_text(answer.error));
 		return CONNECTION_FINISHED;
 	}
-	if (answer.outcome.reason == REASON_ALLOWED)
+	if (answer.outcome.reason == REASON_ALLOWED && !answer.outcome.is_shadow) {
 		context->allowed++;
+		context->with_concern += answer.outcome.concern != NULL;
+	}
 	log_verdict(c, context, &answer);
 	return CONNECTION_FINISHED;
 }
@@ -176,8 +188,7 @@ static size_t frame_room(const struct connection *c)
 	return capacity - c->have;
 }
 
-enum connection_state connection_advance(
-	struct connection *c, struct connection_context *context)
+enum connection_state connection_advance(struct connection *c, struct connection_context *context)
 {
 	enum error error;
 	ssize_t got;

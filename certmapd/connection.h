@@ -25,6 +25,7 @@ struct connection_context {
 	struct quota *quota;
 	uint64_t answered; /* requests, whatever the answer */
 	uint64_t allowed;
+	uint64_t with_concern; /* of those: passed with a missing or stale revocation list */
 };
 
 struct connection {

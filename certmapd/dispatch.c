@@ -66,16 +66,23 @@ static void answer_outcome(struct dispatch_answer *ret)
 		.correlation_id = ret->request.correlation_id,
 	};
 
-	if (outcome->fingerprint[0])
+	if (outcome->is_shadow) {
+		/* As if there were no certificate: the stack goes on to what it used until now. */
+		reply.reason = REASON_NO_CERTIFICATE;
+		reply.shadow = span_of_string(reason_word(outcome->reason));
+	} else if (outcome->fingerprint[0]) {
 		reply.fingerprint = span_of_string(outcome->fingerprint);
-	if (outcome->has_mapping) {
+	}
+	if (outcome->credential_length > 0)
+		reply.credential = span_of(outcome->credential, outcome->credential_length);
+	if (outcome->has_mapping && !outcome->is_shadow) {
 		reply.account = span_of_string(mapping->account);
 		reply.has_uid = mapping->has_uid;
 		reply.uid = mapping->uid;
 		reply.has_mapping_id = true;
 		reply.mapping_id = (uint64_t)mapping->id;
-		reply.subject = span_of_string(escape_text(
-			span_of_string(mapping->subject), subject, sizeof subject));
+		reply.subject = span_of_string(
+			escape_text(span_of_string(mapping->subject), subject, sizeof subject));
 	}
 	/* Our own rules refuse it only where the store let through what it may not. */
 	error = message_write_reply(&reply, ret->frame, sizeof ret->frame, &ret->frame_length);
@@ -97,9 +104,6 @@ enum lookup_state dispatch_frame(struct lookup *lookup, const struct peer *peer,
 		ret->outcome = (struct lookup_outcome){ .reason = REASON_FORBIDDEN };
 	} else if (lookup_run(lookup, &ret->request, may_wait, &ret->outcome) == LOOKUP_WAITS) {
 		return LOOKUP_WAITS;
-	} else if (ret->request.credential_wanted && ret->outcome.reason == REASON_ALLOWED) {
-		/* Asked for, and no service delivers one: a session without it is not what was asked. */
-		ret->outcome.reason = REASON_CREDENTIAL_UNAVAILABLE;
 	}
 	answer_outcome(ret);
 	return LOOKUP_DONE;

@@ -8,7 +8,7 @@
 #include "messages.h"
 #include "peer.h"
 
-/* One answered frame, and what is worth a log line about it. */
+/* One answered frame, and what is worth a log line about it. May hold a credential: wipe it. */
 struct dispatch_answer {
 	uint8_t frame[REPLY_MAX_BYTES];
 	size_t frame_length;

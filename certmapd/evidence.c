@@ -102,8 +102,8 @@ static void open_names(const struct request *request, enum store_by by, struct e
 /* What the stack line called its evidence is what it is: nothing is inferred from one kind to
  * another. The account phase asks whether what an authenticate found still stands, and names it by
  * its fingerprint alone. */
-enum error evidence_open(const struct request *request, uint8_t der[ARMOUR_DER_MAX_BYTES],
-	struct evidence *ret)
+enum error evidence_open(
+	const struct request *request, uint8_t der[ARMOUR_DER_MAX_BYTES], struct evidence *ret)
 {
 	struct evidence evidence = { .finding = POLICY_EVIDENCE_MALFORMED };
 	enum error error = OK;

@@ -20,5 +20,5 @@ struct evidence {
 /* Opens the evidence of a request. *ret borrows from the request and from `der`, the room for an
  * opened certificate. What is wrong with the evidence is an answer; ERROR_MEMORY and ERROR_SYSTEM:
  * we could not find out. */
-WARN_UNUSED enum error evidence_open(const struct request *request,
-	uint8_t der[ARMOUR_DER_MAX_BYTES], struct evidence *ret);
+WARN_UNUSED enum error evidence_open(
+	const struct request *request, uint8_t der[ARMOUR_DER_MAX_BYTES], struct evidence *ret);

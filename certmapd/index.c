@@ -98,8 +98,8 @@ static enum error write_fact(struct store *store, const struct store_pending *pe
 
 /* The same certificate in another encoding gets past the triggers, which compare bytes. The row
  * that was there first stays in force; this one is told so. */
-static enum error settle_one(struct store *store, const struct store_pending *pending,
-	struct store_trouble *ret_trouble)
+static enum error settle_one(
+	struct store *store, const struct store_pending *pending, struct store_trouble *ret_trouble)
 {
 	uint8_t der[ARMOUR_DER_MAX_BYTES];
 	READING reading = { 0 };
@@ -130,8 +130,8 @@ enum error index_settle_within(struct store *store, uint64_t budget_usec, bool *
 	bool is_found;
 	enum error error;
 
-	while ((error = store_next_pending(store, 0, (struct span){ 0 }, &pending, &is_found,
-			ret_trouble)) == OK &&
+	while ((error = store_next_pending(
+			store, 0, (struct span){ 0 }, &pending, &is_found, ret_trouble)) == OK &&
 		is_found) {
 		if ((error = settle_one(store, &pending, ret_trouble)) != OK)
 			return error;

@@ -31,8 +31,7 @@ void log_begin(struct log_line *line, int priority, const char *event)
 {
 	line->priority = priority;
 	line->field_count = 0;
-	line->message_length =
-		(size_t)snprintf(line->message, sizeof line->message, "%s", event);
+	line->message_length = (size_t)snprintf(line->message, sizeof line->message, "%s", event);
 }
 
 /* A value with a space in it is quoted, so that a name like "x reason=allowed" stays one value;
@@ -41,8 +40,8 @@ static void add_escaped(struct log_line *line, const char *key, const char *valu
 {
 	size_t room = sizeof line->message - line->message_length;
 	const char *quote = value[0] == '\0' || strpbrk(value, " =") ? "\"" : "";
-	int length = snprintf(line->message + line->message_length, room, " %s=%s%s%s", key, quote,
-		value, quote);
+	int length = snprintf(
+		line->message + line->message_length, room, " %s=%s%s%s", key, quote, value, quote);
 
 	/* A line that is full stays as it is: no half of a field. */
 	if (length < 0 || (size_t)length >= room)
@@ -85,8 +84,7 @@ static void send_to_journal(const struct log_line *line)
 	parts[count++] = (struct iovec){ message, strlen(message) };
 	parts[count++] = (struct iovec){ priority, strlen(priority) };
 	for (size_t i = 0; i < line->field_count; i++)
-		parts[count++] =
-			(struct iovec){ (char *)line->fields[i], strlen(line->fields[i]) };
+		parts[count++] = (struct iovec){ (char *)line->fields[i], strlen(line->fields[i]) };
 	sd_journal_sendv(parts, count);
 }
 

@@ -3,10 +3,14 @@
 #include "lookup.h"
 
 #include "armour.h"
+#include "assurance.h"
 #include "certificate.h"
+#include "delivery.h"
 #include "evidence.h"
 #include "index.h"
 #include "policy.h"
+#include "store_edit.h"
+#include "usage.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +31,8 @@ _Static_assert(FINGERPRINT_HEX_BYTES == 2 * FINGERPRINT_BYTES, "a fingerprint is
 struct lookup {
 	char *path;
 	uid_t owner;
-	struct store *store; /* NULL: not usable, see trouble */
+	enum lookup_use use;
+	struct store *store;                /* NULL: not usable, see trouble */
 	struct store_trouble trouble;       /* of reading; "" while all is well */
 	struct store_trouble write_trouble; /* of settling facts; reads may work all the same */
 	char news[sizeof(struct store_trouble) + 64];
@@ -36,17 +41,23 @@ struct lookup {
 	bool is_backlogged; /* the queue is longer than one inline slice */
 	bool has_seen_history;
 	int64_t seen_history_id, newest_history_id;
+	struct usage usage;
+	struct assurance *assurance;
 };
 
-enum error lookup_new(const char *database_path, uid_t owner, struct lookup **ret)
+enum error lookup_new(
+	const char *database_path, uid_t owner, enum lookup_use use, struct lookup **ret)
 {
 	struct lookup *lookup = calloc(1, sizeof *lookup);
 
-	if (!lookup || !(lookup->path = strdup(database_path))) {
-		free(lookup);
+	if (!lookup)
+		return ERROR_MEMORY;
+	if (!(lookup->path = strdup(database_path)) || assurance_new(&lookup->assurance) != OK) {
+		lookup_free(lookup);
 		return ERROR_MEMORY;
 	}
 	lookup->owner = owner;
+	lookup->use = use;
 	*ret = lookup;
 	return OK;
 }
@@ -55,7 +66,10 @@ void lookup_free(struct lookup *lookup)
 {
 	if (!lookup)
 		return;
+	if (lookup->store)
+		(void)!usage_write(&lookup->usage, lookup->store);
 	store_close(lookup->store);
+	assurance_free(lookup->assurance);
 	free(lookup->path);
 	free(lookup);
 }
@@ -73,9 +87,11 @@ bool lookup_is_usable(const struct lookup *lookup)
 	return lookup->trouble.text[0] == '\0';
 }
 
-bool lookup_has_work(const struct lookup *lookup)
+uint64_t lookup_due_usec(const struct lookup *lookup)
 {
-	return lookup->has_work;
+	if (!lookup->store)
+		return UINT64_MAX;
+	return lookup->has_work ? 0 : usage_due_usec(&lookup->usage);
 }
 
 static void close_store(struct lookup *lookup)
@@ -83,6 +99,9 @@ static void close_store(struct lookup *lookup)
 	store_close(lookup->store);
 	lookup->store = NULL;
 	lookup->has_work = lookup->is_backlogged = lookup->has_seen_history = false;
+	/* Of another file, perhaps. */
+	usage_forget(&lookup->usage);
+	assurance_forget(lookup->assurance);
 }
 
 static void tell(struct lookup *lookup, const char *text)
@@ -139,8 +158,9 @@ static void print_fingerprint(
 }
 
 /* Whether rows that are not worked out yet could change the answer. To a certificate or its
- * fingerprint the exact row always wins; the row of '*' stays too, since a duplicate never displaces
- * it, unless an exact row may hide it. A key or a name may fit any row, and become ambiguous. */
+ * fingerprint the exact row always wins; the row of '*' stays too, since a duplicate never
+ * displaces it, unless an exact row may hide it. A key or a name may fit any row, and become
+ * ambiguous. */
 static bool is_settled(const struct evidence *evidence, const struct store_answer *answer)
 {
 	if (!answer->has_pending || evidence->finding != POLICY_EVIDENCE_WHOLE)
@@ -172,8 +192,10 @@ bool lookup_work(struct lookup *lookup)
 	bool more = false;
 	enum error error;
 
-	if (!lookup->store || !lookup->has_work)
+	if (!lookup->store)
 		return true;
+	if (!lookup->has_work)
+		return usage_write(&lookup->usage, lookup->store) != ERROR_BUSY;
 	error = index_settle(lookup->store, SETTLE_SLICE_USEC, &more, &trouble);
 	note_settling(lookup, error, more, &trouble);
 	return error == OK;
@@ -190,8 +212,7 @@ static enum error find_after_edit(struct lookup *lookup, const struct store_ques
 	note_settling(lookup, error, more, &trouble);
 	if (error == OK)
 		return store_find(lookup->store, question, ret, ret_trouble);
-	return index_find(
-		lookup->store, SETTLE_INLINE_USEC, question, ret, &complete, ret_trouble);
+	return index_find(lookup->store, SETTLE_INLINE_USEC, question, ret, &complete, ret_trouble);
 }
 
 static enum error find(struct lookup *lookup, const struct evidence *evidence, bool may_wait,
@@ -234,7 +255,8 @@ bool lookup_take_edit(struct lookup *lookup, struct store_history *ret)
 
 	if (!lookup->store || lookup->seen_history_id >= lookup->newest_history_id)
 		return false;
-	if (store_next_history(lookup->store, lookup->seen_history_id, ret, &is_found, &trouble) != OK)
+	if (store_next_history(lookup->store, lookup->seen_history_id, ret, &is_found, &trouble) !=
+		OK)
 		return false;
 	lookup->seen_history_id = is_found ? ret->id : lookup->newest_history_id;
 	return is_found;
@@ -260,34 +282,148 @@ static enum policy_sharing sharing_of(enum store_by by)
 	if (by == STORE_BY_KEY)
 		return POLICY_SHARED_BY_ONE_ACCOUNT;
 	return by == STORE_BY_NAMES || by == STORE_BY_NAME ? POLICY_SHARED_BY_NONE
-							    : POLICY_NOT_SHARED;
+							   : POLICY_NOT_SHARED;
 }
 
-static void decide(const struct request *request, const struct evidence *evidence,
-	const struct store_answer *answer, struct lookup_outcome *ret)
+/* Only a certificate itself puts a renewal into force, and nothing is put into force for a service
+ * that is only watched. */
+static bool may_stage(const struct lookup *lookup, const struct request *request,
+	const struct store_answer *answer)
+{
+	return lookup->use == LOOKUP_SERVES && request->phase == PHASE_AUTHENTICATE &&
+	       request->kind == EVIDENCE_CERTIFICATE && !answer->is_shadow;
+}
+
+/* Decides; chains are looked at only for a mapping that passes every gate before. */
+static enum error judge(struct lookup *lookup, const struct request *request,
+	const struct evidence *evidence, struct store_answer *answer, struct lookup_outcome *ret,
+	struct policy_verdict *ret_verdict, struct store_trouble *ret_trouble)
 {
 	const enum store_by by = evidence->question.by;
 	const struct policy_case c = {
 		.service_enabled = answer->service_enabled,
 		.service_inherits = answer->service_inherits,
-		.evidence = is_accepted(by, answer) ? evidence->finding
-						    : POLICY_EVIDENCE_NOT_ACCEPTED,
+		.evidence =
+			is_accepted(by, answer) ? evidence->finding : POLICY_EVIDENCE_NOT_ACCEPTED,
 		.sharing = sharing_of(by),
 		.mappings = answer->mappings,
 		.mapping_count = answer->mapping_count,
 		.has_more = answer->has_more,
+		.may_stage = may_stage(lookup, request, answer),
 		.match = request->mode != MODE_SET,
 		.asked = request->user,
 		.now_sec = time(NULL),
 	};
-	struct policy_verdict verdict = policy_decide(&c);
+	struct policy_verdict verdict;
+	enum error error;
 
-	ret->reason = verdict.reason;
-	ret->has_mapping = verdict.mapping != NULL;
-	if (verdict.mapping) {
-		ret->mapping = *verdict.mapping;
-		print_fingerprint(verdict.mapping->fingerprint, ret->fingerprint);
+	for (size_t i = 0; i < answer->mapping_count; i++)
+		answer->mappings[i].trust =
+			answer->requires_trust ? MAPPING_TRUST_UNKNOWN : MAPPING_TRUST_NOT_REQUIRED;
+	while ((verdict = policy_decide(&c)).needs_trust) {
+		error = assurance_judge(lookup->assurance, lookup->store, &evidence->question,
+			answer, &answer->mappings[verdict.mapping - answer->mappings], c.now_sec,
+			&ret->concern, ret_trouble);
+		if (error != OK)
+			return error;
 	}
+	*ret_verdict = verdict;
+	return OK;
+}
+
+/* Inside of a transaction of its own everything is asked once more: of two logins that come at once
+ * the second one finds the mapping enabled. */
+static enum error take_over(struct lookup *lookup, const struct request *request,
+	const struct evidence *evidence, struct store_answer *answer, struct lookup_outcome *ret,
+	struct policy_verdict *verdict, struct store_trouble *ret_trouble)
+{
+	enum error error;
+
+	if ((error = store_begin_edit(lookup->store, "certmapd", ret_trouble)) != OK ||
+		(error = store_find(lookup->store, &evidence->question, answer, ret_trouble)) !=
+			OK ||
+		(error = judge(lookup, request, evidence, answer, ret, verdict, ret_trouble)) !=
+			OK ||
+		!verdict->stages)
+		return error;
+	if ((error = store_take_over(lookup->store, verdict->mapping->id, ret_trouble)) != OK ||
+		(error = store_commit_edit(lookup->store, ret_trouble)) != OK)
+		return error;
+	ret->took_over = true;
+	return OK;
+}
+
+static enum error put_into_force(struct lookup *lookup, const struct request *request,
+	const struct evidence *evidence, struct store_answer *answer, struct lookup_outcome *ret,
+	struct policy_verdict *verdict, struct store_trouble *ret_trouble)
+{
+	enum error error = store_begin_change(lookup->store, ret_trouble);
+
+	if (error != OK)
+		return error;
+	error = take_over(lookup, request, evidence, answer, ret, verdict, ret_trouble);
+	store_end_change(lookup->store);
+	if (error != ERROR_REFUSED)
+		return error;
+	/* The account got another certificate meanwhile: then this one is not its renewal any more.
+	 */
+	tell(lookup, ret_trouble->text);
+	verdict->reason = REASON_MAPPING_DISABLED;
+	return OK;
+}
+
+/* Everything that a login needs beside the verdict is found out before a renewal takes force: a
+ * session that is promised a credential and can't have it would fail later, and say less. */
+static enum error deliver(struct lookup *lookup, const struct request *request,
+	struct lookup_outcome *ret, struct policy_verdict *verdict,
+	struct store_trouble *ret_trouble)
+{
+	enum error error = delivery_open(lookup->store, request->service, verdict->mapping->account,
+		ret->credential, &ret->credential_length, &ret->concern, ret_trouble);
+
+	if (error == OK && ret->credential_length == 0) {
+		verdict->reason = REASON_CREDENTIAL_UNAVAILABLE;
+		verdict->stages = false;
+	}
+	return error;
+}
+
+static void describe(const struct policy_verdict *verdict, struct lookup_outcome *ret)
+{
+	ret->reason = verdict->reason;
+	ret->has_mapping = verdict->mapping != NULL;
+	if (verdict->mapping) {
+		ret->mapping = *verdict->mapping;
+		print_fingerprint(verdict->mapping->fingerprint, ret->fingerprint);
+	}
+	if (verdict->reason != REASON_ALLOWED) {
+		explicit_bzero(ret->credential, sizeof ret->credential);
+		ret->credential_length = 0;
+	}
+}
+
+static enum error decide(struct lookup *lookup, const struct request *request,
+	const struct evidence *evidence, struct store_answer *answer, struct lookup_outcome *ret,
+	struct store_trouble *ret_trouble)
+{
+	const bool is_login = request->phase == PHASE_AUTHENTICATE && !answer->is_shadow;
+	struct policy_verdict verdict;
+	enum error error;
+
+	ret->is_shadow = request->phase == PHASE_AUTHENTICATE && answer->is_shadow;
+	error = judge(lookup, request, evidence, answer, ret, &verdict, ret_trouble);
+	if (error == OK && verdict.reason == REASON_ALLOWED && is_login &&
+		answer->delivers_credential && request->credential_wanted)
+		error = deliver(lookup, request, ret, &verdict, ret_trouble);
+	if (error == OK && verdict.stages)
+		error = put_into_force(
+			lookup, request, evidence, answer, ret, &verdict, ret_trouble);
+	if (error != OK)
+		return error;
+	describe(&verdict, ret);
+	if (ret->reason == REASON_ALLOWED && is_login && lookup->use == LOOKUP_SERVES)
+		usage_note(&lookup->usage, ret->mapping.id, time(NULL));
+	return OK;
 }
 
 /* Nothing was found out. One bad row is no reason to give up a good handle. */
@@ -298,14 +434,16 @@ static enum lookup_state give_up(struct lookup *lookup, enum error error,
 		return LOOKUP_WAITS;
 	if (error != ERROR_BUSY) {
 		if (trouble->text[0] == '\0')
-			snprintf(trouble->text, sizeof trouble->text, "database %s: %s", lookup->path,
-				error_text(error));
+			snprintf(trouble->text, sizeof trouble->text, "database %s: %s",
+				lookup->path, error_text(error));
 		note_trouble(lookup, &lookup->trouble, trouble);
 	}
 	if (error == ERROR_STORE)
 		close_store(lookup);
+	explicit_bzero(ret->credential, sizeof ret->credential);
+	ret->credential_length = 0;
 	ret->reason = REASON_UNAVAILABLE;
-	ret->has_mapping = false;
+	ret->has_mapping = ret->took_over = false;
 	return LOOKUP_DONE;
 }
 
@@ -318,17 +456,17 @@ enum lookup_state lookup_run(struct lookup *lookup, const struct request *reques
 	struct store_answer answer;
 	enum error error;
 
-	ret->fingerprint[0] = '\0';
+	*ret = (struct lookup_outcome){ 0 };
 	if ((error = evidence_open(request, der, &evidence)) != OK)
 		return give_up(lookup, error, &trouble, may_wait, ret);
 	if (evidence.question.by == STORE_BY_FINGERPRINT)
 		print_fingerprint(evidence.question.digest, ret->fingerprint);
 	if ((error = ready_store(lookup, &trouble)) != OK ||
-		(error = find(lookup, &evidence, may_wait, &answer, &trouble)) != OK)
+		(error = find(lookup, &evidence, may_wait, &answer, &trouble)) != OK ||
+		(error = decide(lookup, request, &evidence, &answer, ret, &trouble)) != OK)
 		return give_up(lookup, error, &trouble, may_wait, ret);
 
 	note_recovery(lookup, &lookup->trouble, "is in use again");
 	witness_history(lookup, answer.history_id);
-	decide(request, &evidence, &answer, ret);
 	return LOOKUP_DONE;
 }

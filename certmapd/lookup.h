@@ -17,8 +17,16 @@
 
 struct lookup;
 
+/* Who asks. */
+enum lookup_use {
+	LOOKUP_SERVES, /* the daemon, for logins: puts renewals into force, and notes what was used
+			*/
+	LOOKUP_OBSERVES, /* a tool that wants to know what a login would get: does neither */
+};
+
 /* `owner` is the uid beside root that may own and write the database. ERROR_MEMORY. */
-WARN_UNUSED enum error lookup_new(const char *database_path, uid_t owner, struct lookup **ret);
+WARN_UNUSED enum error lookup_new(
+	const char *database_path, uid_t owner, enum lookup_use use, struct lookup **ret);
 void lookup_free(struct lookup *lookup);
 
 enum lookup_state {
@@ -32,6 +40,14 @@ struct lookup_outcome {
 	struct mapping mapping;
 	/* Of the mapping that decided, else of the evidence; "": none of them has one. */
 	char fingerprint[FINGERPRINT_HEX_BYTES + 1];
+	bool is_shadow; /* nobody may hear the reason: the service is switched over in shadow mode
+			 */
+	bool took_over; /* a staged mapping was enabled by this lookup */
+	const char *concern; /* what let the certificate pass with a missing or stale list, or why
+			      * its chain does not hold, in words; NULL: nothing. Lives until the
+			      * next lookup */
+	size_t credential_length;                 /* 0: the session gets none */
+	uint8_t credential[CREDENTIAL_MAX_BYTES]; /* wipe the outcome after use */
 };
 
 /* Decides. With `may_wait` false it is answered now: what can't be known is `unavailable`, never
@@ -39,9 +55,10 @@ struct lookup_outcome {
 enum lookup_state lookup_run(struct lookup *lookup, const struct request *request, bool may_wait,
 	struct lookup_outcome *ret);
 
-/* Whether mappings are queued whose facts lookup_work() would settle. */
-bool lookup_has_work(const struct lookup *lookup);
-/* Settles queued mappings for a short while. False: not now, somebody else writes. */
+/* When lookup_work() has something to do, as a point of CLOCK_MONOTONIC in microseconds; 0: now;
+ * UINT64_MAX: nothing. Queued mappings are settled, and what was used is written down. */
+uint64_t lookup_due_usec(const struct lookup *lookup);
+/* Works for a short while. False: not now, somebody else writes. */
 bool lookup_work(struct lookup *lookup);
 
 /* What happened to the database since the last call, once: "database ... is missing", "... is in

@@ -15,15 +15,30 @@
 /* For a limit that is not set. */
 #define MAPPING_NO_LIMIT INT64_MIN
 
+/* What its chain came to, where the service asks for one. */
+enum mapping_trust {
+	MAPPING_TRUST_UNKNOWN = 0, /* not looked at yet: never a yes */
+	MAPPING_TRUST_NOT_REQUIRED,
+	MAPPING_TRUSTED,
+	MAPPING_UNTRUSTED,
+	MAPPING_WRONG_USAGE,
+	MAPPING_REVOKED,
+	MAPPING_REVOCATION_UNKNOWN,
+};
+
 struct mapping {
 	int64_t id;
-	char account[MAPPING_ACCOUNT_MAX_BYTES + 1]; /* terminated, checked to hold no NUL */
+	char account[MAPPING_ACCOUNT_MAX_BYTES + 1];    /* terminated, checked to hold no NUL */
 	uint8_t fingerprint[MAPPING_FINGERPRINT_BYTES]; /* of its certificate */
 	bool is_exact;     /* of the service that asks; otherwise of '*' */
 	bool is_identical; /* the stored DER equals the presented bytes, compared whole; true where
 			    * the evidence is no certificate */
 	bool is_hidden;    /* of '*', and the service has a row of its own for this account */
 	bool enabled;
+	bool is_staged;           /* not enabled, and waits to replace another mapping */
+	bool may_replace;         /* the other mapping is enabled, or is no more */
+	int64_t staged_until_sec; /* as below */
+	enum mapping_trust trust;
 	bool has_uid;
 	uint32_t uid;
 	int64_t valid_from_sec;  /* Unix seconds, UTC; MAPPING_NO_LIMIT: none. */

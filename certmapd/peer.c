@@ -40,7 +40,7 @@ struct peer peer_read(int fd, gid_t clients)
 	peer.is_known = true;
 	peer.uid = credentials.uid;
 	peer.pid = credentials.pid;
-	peer.is_client = peer.uid == 0 || peer.uid == geteuid() ||
-			 has_group(fd, credentials.gid, clients);
+	peer.is_client =
+		peer.uid == 0 || peer.uid == geteuid() || has_group(fd, credentials.gid, clients);
 	return peer;
 }

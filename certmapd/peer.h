@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 struct peer {
-	bool is_known; /* false: the kernel did not say, and nothing is allowed (CVE-2021-3560) */
+	bool is_known;  /* false: the kernel did not say, and nothing is allowed (CVE-2021-3560) */
 	bool is_client; /* of the group that may ask, root, or our own uid */
 	uid_t uid;
 	pid_t pid;

@@ -5,7 +5,8 @@
 #include <string.h>
 
 /* A row of the exact service hides the '*' row of the same certificate, and (is_hidden) of the
- * same account, whatever state it is in: disabling the exact row must not bring another one back. */
+ * same account, whatever state it is in: disabling the exact row must not bring another one back.
+ */
 static bool is_hidden(const struct policy_case *c, const struct mapping *m)
 {
 	if (m->is_exact)
@@ -24,9 +25,20 @@ static bool is_visible(const struct policy_case *c, const struct mapping *m)
 	return m->is_identical && !is_hidden(c, m);
 }
 
-static enum reason check_mapping(const struct mapping *m, int64_t now_sec)
+/* A staged mapping stands for the one that it replaces. Where that one was disabled, its account
+ * was shut out, and the next certificate must not let it in again; where it is gone, it is in
+ * nobody's way. */
+static bool may_take_over(const struct policy_case *c, const struct mapping *m)
 {
-	if (!m->enabled)
+	return c->may_stage && m->is_staged && m->may_replace &&
+	       (m->staged_until_sec == MAPPING_NO_LIMIT || c->now_sec <= m->staged_until_sec);
+}
+
+static enum reason check_mapping(const struct policy_case *c, const struct mapping *m)
+{
+	const int64_t now_sec = c->now_sec;
+
+	if (!m->enabled && !may_take_over(c, m))
 		return REASON_MAPPING_DISABLED;
 	if (m->valid_from_sec != MAPPING_NO_LIMIT && now_sec < m->valid_from_sec)
 		return REASON_MAPPING_NOT_YET_VALID;
@@ -45,6 +57,26 @@ static enum reason check_certificate(const struct mapping *m, int64_t now_sec)
 	return REASON_ALLOWED;
 }
 
+static enum reason check_trust(const struct mapping *m)
+{
+	switch (m->trust) {
+	case MAPPING_TRUST_NOT_REQUIRED:
+	case MAPPING_TRUSTED:
+		return REASON_ALLOWED;
+	case MAPPING_UNTRUSTED:
+		return REASON_UNTRUSTED_ISSUER;
+	case MAPPING_WRONG_USAGE:
+		return REASON_WRONG_USAGE;
+	case MAPPING_REVOKED:
+		return REASON_REVOKED;
+	case MAPPING_REVOCATION_UNKNOWN:
+		return REASON_REVOCATION_UNKNOWN;
+	case MAPPING_TRUST_UNKNOWN:
+		break;
+	}
+	return REASON_UNKNOWN;
+}
+
 static enum reason check_account(const struct policy_case *c, const struct mapping *m)
 {
 	if (c->match && !span_is_equal(c->asked, span_of_string(m->account)))
@@ -54,11 +86,14 @@ static enum reason check_account(const struct policy_case *c, const struct mappi
 
 static enum reason check_all(const struct policy_case *c, const struct mapping *m)
 {
-	/* 4. The mapping may be used now. 5. So may the certificate. 7. It is the account asked for. */
-	enum reason reason = check_mapping(m, c->now_sec);
+	/* 4. The mapping may be used now. 5. So may the certificate. 6. It is trusted. 7. It stands
+	 * for the account that was asked for. */
+	enum reason reason = check_mapping(c, m);
 
 	if (reason == REASON_ALLOWED)
 		reason = check_certificate(m, c->now_sec);
+	if (reason == REASON_ALLOWED)
+		reason = check_trust(m);
 	if (reason == REASON_ALLOWED)
 		reason = check_account(c, m);
 	return reason;
@@ -101,11 +136,13 @@ static struct policy_verdict judge_mappings(const struct policy_case *c)
 		if (!is_visible(c, m))
 			continue;
 		reason = check_all(c, m);
-		if (!verdict.mapping || reason == REASON_ALLOWED)
-			verdict = (struct policy_verdict){ reason, m };
-		if (reason == REASON_ALLOWED)
+		if (!verdict.mapping || reason == REASON_ALLOWED || reason == REASON_UNKNOWN)
+			verdict = (struct policy_verdict){ .reason = reason, .mapping = m };
+		if (reason == REASON_ALLOWED || reason == REASON_UNKNOWN)
 			break;
 	}
+	verdict.stages = verdict.reason == REASON_ALLOWED && !verdict.mapping->enabled;
+	verdict.needs_trust = verdict.reason == REASON_UNKNOWN;
 	return verdict;
 }
 

@@ -34,15 +34,21 @@ struct policy_case {
 	enum policy_sharing sharing;
 	const struct mapping *mappings; /* that fit the evidence */
 	size_t mapping_count;
-	bool has_more;    /* there are more, so many that they were not read */
-	bool match;       /* the mapped account must equal `asked` */
+	bool has_more;     /* there are more, so many that they were not read */
+	bool may_stage;    /* this lookup may put a staged mapping into force */
+	bool match;        /* the mapped account must equal `asked` */
 	struct span asked; /* the account that the service asked for, where there is one */
-	int64_t now_sec;  /* Unix seconds, UTC */
+	int64_t now_sec;   /* Unix seconds, UTC */
 };
 
 struct policy_verdict {
 	enum reason reason;            /* zero-initialised: REASON_UNKNOWN, never a yes */
 	const struct mapping *mapping; /* the one that decided, NULL where none was found */
+	/* Allowed, and the mapping is staged: it must be enabled, and the one that it replaces
+	 * disabled, before anybody hears of it. */
+	bool stages;
+	/* Nothing is decided (the reason is none): find out mapping->trust, and decide again. */
+	bool needs_trust;
 };
 
 /* The first gate that fails names the reason. */

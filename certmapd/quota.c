@@ -15,16 +15,14 @@ static struct quota_uid *find_slot(struct quota *quota, uid_t uid, uint64_t now_
 
 		if (slot->is_used && slot->uid == uid)
 			return slot;
-		if (slot->connections == 0 &&
-			(!idle || slot->refilled_usec < idle->refilled_usec))
+		if (slot->connections == 0 && (!idle || slot->refilled_usec < idle->refilled_usec))
 			idle = slot;
 	}
 	if (!idle)
 		return &quota->others;
-	*idle = (struct quota_uid){ .uid = uid,
-		.lines = QUOTA_LOG_BURST,
-		.refilled_usec = now_usec,
-		.is_used = true };
+	*idle = (struct quota_uid){
+		.uid = uid, .lines = QUOTA_LOG_BURST, .refilled_usec = now_usec, .is_used = true
+	};
 	return idle;
 }
 
@@ -50,8 +48,7 @@ void quota_give_connection(struct quota *quota, uid_t uid)
 		slot->connections--;
 }
 
-bool quota_take_line(
-	struct quota *quota, uid_t uid, uint64_t now_usec, unsigned *ret_suppressed)
+bool quota_take_line(struct quota *quota, uid_t uid, uint64_t now_usec, unsigned *ret_suppressed)
 {
 	struct quota_uid *slot = find_slot(quota, uid, now_usec);
 	uint64_t earned = (now_usec - slot->refilled_usec) * QUOTA_LOG_PER_SEC / USEC_PER_SEC;

@@ -37,5 +37,4 @@ bool quota_take_connection(struct quota *quota, uid_t uid, uint64_t now_usec);
 void quota_give_connection(struct quota *quota, uid_t uid);
 
 /* Whether a line may be logged now; *ret_suppressed tells how many were not, since the last. */
-bool quota_take_line(
-	struct quota *quota, uid_t uid, uint64_t now_usec, unsigned *ret_suppressed);
+bool quota_take_line(struct quota *quota, uid_t uid, uint64_t now_usec, unsigned *ret_suppressed);

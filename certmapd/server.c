@@ -23,8 +23,8 @@
 
 /* From accept() until the request is whole, in all: a byte a second must not hold a place. */
 #define REQUEST_USEC 1000000u
-/* From accept() until an answer that waits for facts is given: below the module's own deadline of 2 s, so
- * that it hears why. */
+/* From accept() until an answer that waits for facts is given: within the module's own deadline of
+ * two seconds, so that it hears why. */
 #define ANSWER_USEC 1500000u
 
 /* Taken from the queue at one turn, so that the connections get theirs. */
@@ -66,9 +66,12 @@ static void tell_status(struct server *server)
 		return;
 	server->was_usable = is_usable;
 	server->status_usec = now;
-	sd_notifyf(0, "STATUS=%s; %" PRIu64 " lookups, %" PRIu64 " allowed",
+	sd_notifyf(0, "STATUS=%s; %" PRIu64 " lookups, %" PRIu64 " allowed%s",
 		is_usable ? "Answering" : "Database not usable, refusing everybody (see the log)",
-		server->context.answered, server->context.allowed);
+		server->context.answered, server->context.allowed,
+		server->context.with_concern > 0
+			? ", some of them with a missing or stale revocation list (see the log)"
+			: "");
 }
 
 static void log_edit(const struct store_history *edit)
@@ -105,8 +108,8 @@ static void tell_news(struct server *server)
 		int64_t skipped = lookup_skip_edits(lookup);
 
 		if (skipped > 0)
-			log_words(LOG_NOTICE, "edits not shown: %" PRId64
-				", see the table history", skipped);
+			log_words(LOG_NOTICE, "edits not shown: %" PRId64 ", see the table history",
+				skipped);
 	}
 	tell_status(server);
 }
@@ -124,21 +127,22 @@ static void drop_connection(struct server *server, struct connection *c)
 		sd_event_exit(server->event, 0);
 }
 
-/* The next turn of the queue: at once while it goes well, after a pause while somebody else
+/* The next turn of the work: at once while it goes well, after a pause while somebody else
  * writes, never while there is nothing to do. */
 static void plan_work(struct server *server, uint64_t pause_usec)
 {
+	uint64_t due_usec = lookup_due_usec(server->context.lookup);
+	const uint64_t now = monotonic_usec();
 	struct connection *c;
-	bool has_waiting = false;
 
-	LIST_FOREACH(c, &server->connections, entry)
-		has_waiting = has_waiting || c->state == CONNECTION_WAITS;
-	if (!lookup_has_work(server->context.lookup)) {
-		if (!has_waiting)
-			return;
-		pause_usec = WORK_PAUSE_USEC;
-	}
-	sd_event_source_set_time(server->work_source, monotonic_usec() + pause_usec);
+	LIST_FOREACH (c, &server->connections, entry)
+		if (c->state == CONNECTION_WAITS && due_usec > now + WORK_PAUSE_USEC)
+			due_usec = now + WORK_PAUSE_USEC;
+	if (due_usec == UINT64_MAX)
+		return;
+	if (due_usec < now + pause_usec)
+		due_usec = now + pause_usec;
+	sd_event_source_set_time(server->work_source, due_usec);
 	sd_event_source_set_enabled(server->work_source, SD_EVENT_ONESHOT);
 }
 
@@ -195,8 +199,9 @@ static int on_work(sd_event_source *source, uint64_t usec, void *userdata)
 
 	(void)source;
 	(void)usec;
-	if (!is_done || !lookup_has_work(server->context.lookup)) {
-		for (c = LIST_FIRST(&server->connections); c && monotonic_usec() < end_usec; c = next) {
+	if (!is_done || lookup_due_usec(server->context.lookup) > 0) {
+		for (c = LIST_FIRST(&server->connections); c && monotonic_usec() < end_usec;
+			c = next) {
 			next = LIST_NEXT(c, entry);
 			if (c->state == CONNECTION_WAITS)
 				take_turn(server, c);
@@ -235,8 +240,8 @@ static bool may_connect(struct server *server, const struct peer *peer)
  * needs an event source. */
 static void await_request(struct server *server, struct connection *c)
 {
-	if (sd_event_add_io(server->event, &c->io, connection_descriptor(c), EPOLLIN, on_readable,
-		    c) < 0 ||
+	if (sd_event_add_io(
+		    server->event, &c->io, connection_descriptor(c), EPOLLIN, on_readable, c) < 0 ||
 		sd_event_add_time(server->event, &c->deadline, CLOCK_MONOTONIC,
 			c->accepted_usec + REQUEST_USEC, 1, on_deadline, c) < 0) {
 		log_words(LOG_ERR, "connection dropped: out of memory");
@@ -318,8 +323,7 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t events
 
 /* Those who are connected get their answers, in bounded time; those who are not stay in the
  * socket's queue, which systemd keeps for the next start. */
-static int on_stop(
-	sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
 	struct server *server = userdata;
 
@@ -363,8 +367,7 @@ static bool add_sources(struct server *server)
 		       server) >= 0;
 }
 
-enum error server_new(
-	sd_event *event, int listen_fd, struct lookup *lookup, struct server **ret)
+enum error server_new(sd_event *event, int listen_fd, struct lookup *lookup, struct server **ret)
 {
 	struct server *server = calloc(1, sizeof *server);
 

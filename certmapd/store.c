@@ -49,7 +49,8 @@ enum error store_failed(struct store *store, struct store_trouble *ret_trouble)
 	case SQLITE_NOMEM:
 		return ERROR_MEMORY;
 	case SQLITE_CONSTRAINT:
-		snprintf(ret_trouble->text, sizeof ret_trouble->text, "%s", sqlite3_errmsg(store->db));
+		snprintf(ret_trouble->text, sizeof ret_trouble->text, "%s",
+			sqlite3_errmsg(store->db));
 		return ERROR_REFUSED;
 	default:
 		return ERROR_STORE;
@@ -98,8 +99,8 @@ static enum error check_owner(const char *what, const char *path, const struct s
 }
 
 /* lstat(2): a symbolic link in either place could be pointed elsewhere between two looks. */
-enum error store_check_directory(const char *path, uid_t owner, struct stat *ret_status,
-	struct store_trouble *ret_trouble)
+enum error store_check_directory(
+	const char *path, uid_t owner, struct stat *ret_status, struct store_trouble *ret_trouble)
 {
 	char copy[PATH_MAX];
 	struct stat status;
@@ -111,13 +112,14 @@ enum error store_check_directory(const char *path, uid_t owner, struct stat *ret
 	directory = dirname(copy);
 
 	if (lstat(directory, &status) < 0)
-		return errno == ENOENT
-			? store_explain(ret_trouble,
-				"directory %s is missing: `systemd-tmpfiles --create` makes that of an "
-				"installed certmap, and so does "
-				"`install -d -m 0700 -o certmap -g certmap %s`",
-				directory, directory)
-			: store_explain(ret_trouble, "directory %s: %s", directory, strerror(errno));
+		return errno == ENOENT ? store_explain(ret_trouble,
+						 "directory %s is missing: `systemd-tmpfiles "
+						 "--create` makes that of an "
+						 "installed certmap, and so does "
+						 "`install -d -m 0700 -o certmap -g certmap %s`",
+						 directory, directory)
+				       : store_explain(ret_trouble, "directory %s: %s", directory,
+						 strerror(errno));
 	if (!S_ISDIR(status.st_mode))
 		return store_explain(ret_trouble,
 			"%s is not a directory (a symbolic link is not followed)", directory);
@@ -127,8 +129,8 @@ enum error store_check_directory(const char *path, uid_t owner, struct stat *ret
 	return error;
 }
 
-static enum error check_place(const char *path, uid_t owner, struct stat *ret_status,
-	struct store_trouble *ret_trouble)
+static enum error check_place(
+	const char *path, uid_t owner, struct stat *ret_status, struct store_trouble *ret_trouble)
 {
 	struct stat directory_status, status;
 	enum error error = store_check_directory(path, owner, &directory_status, ret_trouble);
@@ -137,12 +139,15 @@ static enum error check_place(const char *path, uid_t owner, struct stat *ret_st
 		return error;
 	if (lstat(path, &status) < 0)
 		return errno == ENOENT
-			? store_explain(ret_trouble,
-				"database %s is missing: `certmapctl init` makes one", path)
-			: store_explain(ret_trouble, "database %s: %s", path, strerror(errno));
+			       ? store_explain(ret_trouble,
+					 "database %s is missing: `certmapctl init` makes one",
+					 path)
+			       : store_explain(
+					 ret_trouble, "database %s: %s", path, strerror(errno));
 	if (!S_ISREG(status.st_mode))
 		return store_explain(ret_trouble,
-			"database %s is not a regular file (a symbolic link is not followed)", path);
+			"database %s is not a regular file (a symbolic link is not followed)",
+			path);
 	error = check_owner("database", path, &status, owner, ret_trouble);
 	if (error == OK)
 		*ret_status = status;
@@ -166,7 +171,8 @@ enum error store_read_versions(struct store *store, int64_t *ret_application_id,
 {
 	sqlite3_stmt *statement STORE_RESET = NULL;
 	enum error error = store_prepare(store, STORE_VERSION,
-		"SELECT application_id, user_version FROM pragma_application_id, pragma_user_version",
+		"SELECT application_id, user_version FROM pragma_application_id, "
+		"pragma_user_version",
 		&statement, ret_trouble);
 
 	if (error != OK)
@@ -189,14 +195,15 @@ static bool is_moved(const struct store *store)
 enum error store_leave(struct store *store, struct store_trouble *ret_trouble)
 {
 	if (!store->db || !is_moved(store) ||
-		sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) ==
-			SQLITE_OK)
+		sqlite3_wal_checkpoint_v2(
+			store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK)
 		return OK;
 	/* Another program still reads or writes the file that was there before. */
 	if (store_failed(store, ret_trouble) == ERROR_BUSY)
 		return ERROR_BUSY;
 	store_explain(ret_trouble,
-		"database %s was replaced, and its -wal file still holds changes of the one before: %s",
+		"database %s was replaced, and its -wal file still holds changes of the one "
+		"before: %s",
 		store->path, sqlite3_errmsg(store->db));
 	return ERROR_SYSTEM;
 }
@@ -204,8 +211,7 @@ enum error store_leave(struct store *store, struct store_trouble *ret_trouble)
 static enum error check_version(struct store *store, struct store_trouble *ret_trouble)
 {
 	int64_t application_id, user_version;
-	enum error error =
-		store_read_versions(store, &application_id, &user_version, ret_trouble);
+	enum error error = store_read_versions(store, &application_id, &user_version, ret_trouble);
 
 	if (error != OK)
 		return error;
@@ -215,11 +221,13 @@ static enum error check_version(struct store *store, struct store_trouble *ret_t
 			(long long)application_id);
 	if (user_version < (int64_t)migration_count)
 		return store_explain(ret_trouble,
-			"%s has schema version %lld and this program works with %u: run `certmapctl migrate`",
+			"%s has schema version %lld and this program works with %u: run "
+			"`certmapctl migrate`",
 			store->path, (long long)user_version, migration_count);
 	if (user_version > (int64_t)migration_count)
 		return store_explain(ret_trouble,
-			"%s has schema version %lld and this program knows only up to %u: it is too old",
+			"%s has schema version %lld and this program knows only up to %u: it is "
+			"too old",
 			store->path, (long long)user_version, migration_count);
 	return OK;
 }
@@ -240,8 +248,8 @@ static enum error configure(
 	sqlite3_extended_result_codes(store->db, 1);
 	sqlite3_busy_timeout(store->db, use == STORE_USE_TOOL ? (int)tool_patience_msec : 0);
 	if (sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, &on) != SQLITE_OK ||
-		sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA,
-			use == STORE_USE_TOOL, &on) != SQLITE_OK ||
+		sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, use == STORE_USE_TOOL,
+			&on) != SQLITE_OK ||
 		sqlite3_exec(store->db,
 			"PRAGMA cell_size_check = ON; PRAGMA temp_store = MEMORY;"
 			"PRAGMA cache_size = -" CACHE_KIBIBYTES,
@@ -259,8 +267,8 @@ static enum error open_handle(struct store *store, struct store_trouble *ret_tro
 
 	snprintf(copy, sizeof copy, "%s", store->path);
 	if (!realpath(dirname(copy), directory))
-		return store_explain(ret_trouble, "directory of %s: %s", store->path,
-			strerror(errno));
+		return store_explain(
+			ret_trouble, "directory of %s: %s", store->path, strerror(errno));
 	snprintf(copy, sizeof copy, "%s", store->path);
 	snprintf(name, sizeof name, "%s", basename(copy));
 	snprintf(resolved, sizeof resolved, "%s/%s", directory, name);
@@ -331,6 +339,32 @@ enum error store_open(const char *path, uid_t owner, enum store_use use, struct 
 	*ret = store;
 	store = NULL;
 	return OK;
+}
+
+/* PRAGMA synchronous can't be changed inside of a transaction. The triggers' json_object() needs a
+ * schema that is trusted, see configure(). */
+enum error store_begin_change(struct store *store, struct store_trouble *ret_trouble)
+{
+	int on;
+
+	if (sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 1, &on) != SQLITE_OK ||
+		sqlite3_exec(store->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL) !=
+			SQLITE_OK) {
+		enum error error = store_failed(store, ret_trouble);
+
+		store_end_change(store);
+		return error;
+	}
+	return OK;
+}
+
+void store_end_change(struct store *store)
+{
+	int on;
+
+	store_rollback(store);
+	sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, &on);
+	sqlite3_exec(store->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL);
 }
 
 static enum error run_once(struct store *store, enum store_slot slot, const char *sql,

@@ -61,11 +61,11 @@ WARN_UNUSED enum error store_leave(struct store *store, struct store_trouble *re
 
 /* By what a lookup finds mappings. */
 enum store_by {
-	STORE_BY_NOTHING = 0,  /* asks for the policy of the service alone */
-	STORE_BY_FINGERPRINT,  /* `digest`; and `der`, where it is there, is compared whole */
-	STORE_BY_KEY,          /* `digest` of the SubjectPublicKeyInfo */
-	STORE_BY_NAMES,        /* `first` is the subject's line, `second` the issuer's */
-	STORE_BY_NAME,         /* `first` is the value of an attribute of the subject */
+	STORE_BY_NOTHING = 0, /* asks for the policy of the service alone */
+	STORE_BY_FINGERPRINT, /* `digest`; and `der`, where it is there, is compared whole */
+	STORE_BY_KEY,         /* `digest` of the SubjectPublicKeyInfo */
+	STORE_BY_NAMES,       /* `first` is the subject's line, `second` the issuer's */
+	STORE_BY_NAME,        /* `first` is the value of an attribute of the subject */
 };
 
 /* Borrowed. */
@@ -77,12 +77,23 @@ struct store_question {
 	struct span first, second;
 };
 
+/* service.revocation */
+enum store_revocation {
+	STORE_REVOCATION_REQUIRE = 0,
+	STORE_REVOCATION_PREFER,
+	STORE_REVOCATION_OFF,
+};
+
 /* What one statement finds out for a lookup. */
 struct store_answer {
 	bool service_enabled;
 	bool service_inherits;
 	bool accepts_names;
 	bool accepts_name;
+	bool requires_trust;
+	enum store_revocation revocation;
+	bool delivers_credential;
+	bool is_shadow;
 	bool has_pending;       /* some mapping's facts are not worked out yet, */
 	bool has_exact_pending; /* one of the asking service among them */
 	int64_t history_id;     /* of the newest entry; 0: none */
@@ -93,9 +104,22 @@ struct store_answer {
 
 /* Asks for the mappings that fit the question and that its service can see.
  * ERROR_BUSY, ERROR_MEMORY; ERROR_STORE: close and open again; ERROR_MALFORMED: a row that would
- * decide breaks the rules of the schema, whatever let it in. *ret_trouble is set with the last two. */
+ * decide breaks the rules of the schema, whatever let it in. *ret_trouble is set with the last two.
+ */
 WARN_UNUSED enum error store_find(struct store *store, const struct store_question *question,
 	struct store_answer *ret, struct store_trouble *ret_trouble);
+
+/* The sealed credential of an account, of the exact service before that of '*'. *ret_length is 0
+ * where there is none. ERROR_MALFORMED: longer than `capacity`. */
+WARN_UNUSED enum error store_find_credential(struct store *store, struct span service,
+	const char *account, uint8_t *sealed, size_t capacity, size_t *ret_length,
+	bool *ret_is_exact, struct store_trouble *ret_trouble);
+
+/* What the daemon itself changes of what people wrote (a renewal that takes force) is committed for
+ * good, and sets off the triggers of the history: between these two calls the store does as one of
+ * STORE_USE_TOOL. */
+WARN_UNUSED enum error store_begin_change(struct store *store, struct store_trouble *ret_trouble);
+void store_end_change(struct store *store);
 
 /* A read transaction: everything asked between sees one state of the database. */
 WARN_UNUSED enum error store_begin_read(struct store *store, struct store_trouble *ret_trouble);
@@ -108,11 +132,11 @@ void store_rollback(struct store *store);
 /* One entry of the history, for the daemon's log. */
 struct store_history {
 	int64_t id;
-	int64_t mapping_id; /* 0: of another table */
-	char object[16];    /* table */
-	char change[16];    /* insert, update, delete */
+	int64_t mapping_id;                      /* 0: of another table */
+	char object[16];                         /* table */
+	char change[16];                         /* insert, update, delete */
 	char who[MAPPING_ACCOUNT_MAX_BYTES + 1]; /* empty: a shell */
-	char words[512];    /* "enabled: 1 -> 0", or the columns of a new or deleted row; may be cut */
+	char words[512]; /* "enabled: 1 -> 0", or the columns of a new or deleted row; may be cut */
 };
 
 /* The first entry after `after_id`; *ret_found says whether there is one. */

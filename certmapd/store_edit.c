@@ -8,7 +8,8 @@
 
 #define STATUS_SQL                                                                                 \
 	"SELECT id, service, account, state, problem, subject, issuer, serial, fingerprint,"       \
-	" not_before, not_after, valid_from, valid_until, replaces, account_uid, note"             \
+	" not_before, not_after, valid_from, valid_until, replaces, staged_until, account_uid,"    \
+	" note, last_used, uses"                                                                   \
 	" FROM mapping_status "
 
 static const char *const status_names[STATUS_COLUMNS] = {
@@ -26,8 +27,11 @@ static const char *const status_names[STATUS_COLUMNS] = {
 	[STATUS_VALID_FROM] = "valid_from",
 	[STATUS_VALID_UNTIL] = "valid_until",
 	[STATUS_REPLACES] = "replaces",
+	[STATUS_STAGED_UNTIL] = "staged_until",
 	[STATUS_ACCOUNT_UID] = "account_uid",
 	[STATUS_NOTE] = "note",
+	[STATUS_LAST_USED] = "last_used",
+	[STATUS_USES] = "uses",
 };
 
 const char *store_status_name(enum store_status_column column)
@@ -125,6 +129,34 @@ enum error store_delete_mapping(
 		return store_failed(store, ret_trouble);
 	if ((error = store_run(store, statement, ret_trouble)) == OK)
 		*ret_found = sqlite3_changes(store->db) > 0;
+	return error;
+}
+
+static enum error run_on_mapping(struct store *store, enum store_slot slot, const char *sql,
+	int64_t id, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, slot, sql, &statement, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (sqlite3_bind_int64(statement, 1, id) != SQLITE_OK)
+		return store_failed(store, ret_trouble);
+	return store_run(store, statement, ret_trouble);
+}
+
+/* Disabled first: at no moment has the account two certificates. */
+enum error store_take_over(struct store *store, int64_t id, struct store_trouble *ret_trouble)
+{
+	enum error error = run_on_mapping(store, STORE_DISABLE_REPLACED,
+		"UPDATE mapping SET enabled = 0 WHERE enabled = 1"
+		" AND id = (SELECT replaces FROM mapping WHERE id = ?1)",
+		id, ret_trouble);
+
+	if (error == OK)
+		error = run_on_mapping(store, STORE_ENABLE_STAGED,
+			"UPDATE mapping SET enabled = 1 WHERE id = ?1 AND enabled = 0", id,
+			ret_trouble);
 	return error;
 }
 

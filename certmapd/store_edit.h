@@ -37,6 +37,11 @@ WARN_UNUSED enum error store_insert_mapping(struct store *store,
 WARN_UNUSED enum error store_delete_mapping(
 	struct store *store, int64_t id, bool *ret_found, struct store_trouble *ret_trouble);
 
+/* Inside of an edit: enables a staged mapping and disables the one that it replaces. ERROR_REFUSED:
+ * the schema does not let it, for instance because the account has another certificate by now. */
+WARN_UNUSED enum error store_take_over(
+	struct store *store, int64_t id, struct store_trouble *ret_trouble);
+
 /* The columns of the view mapping_status, in its order. */
 enum store_status_column {
 	STATUS_ID,
@@ -53,8 +58,11 @@ enum store_status_column {
 	STATUS_VALID_FROM,
 	STATUS_VALID_UNTIL,
 	STATUS_REPLACES,
+	STATUS_STAGED_UNTIL,
 	STATUS_ACCOUNT_UID,
 	STATUS_NOTE,
+	STATUS_LAST_USED,
+	STATUS_USES,
 	STATUS_COLUMNS,
 };
 

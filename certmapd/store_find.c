@@ -8,16 +8,19 @@
 /* One statement, so that one state of the database answers: the policy of the service, whether
  * facts are missing, and the rows that fit. The row '*' of service is always there; the outer joins
  * keep it where nothing else is found. The statements differ in how they find facts alone. */
+/* clang-format off */
 #define FIND_SQL(facts)                                                                            \
 	"SELECT coalesce(own.enabled, every.enabled), coalesce(own.inherit, every.inherit),"       \
 	" coalesce(own.accept_names, every.accept_names),"                                         \
 	" coalesce(own.accept_name, every.accept_name),"                                           \
+	" coalesce(own.require_trust, every.require_trust),"                                       \
+	" coalesce(own.revocation, every.revocation),"                                             \
+	" coalesce(own.deliver_credential, every.deliver_credential),"                             \
+	" coalesce(own.shadow, every.shadow),"                                                     \
 	" EXISTS (SELECT 1 FROM pending),"                                                         \
 	" EXISTS (SELECT 1 FROM pending WHERE service = ?1),"                                      \
 	" coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0),"                  \
-	" m.id, m.service = ?1, m.account, m.enabled, m.valid_from, m.valid_until, m.account_uid," \
-	" m.service = '*' AND EXISTS"                                                              \
-	"  (SELECT 1 FROM mapping AS x WHERE x.service = ?1 AND x.account = m.account),"           \
+	" " STORE_MAPPING_COLUMNS("?1") ","                                                        \
 	" f.not_before, f.not_after, f.subject, f.fingerprint, f.der"                              \
 	" FROM service AS every"                                                                   \
 	" LEFT JOIN service AS own ON own.name = ?1"                                               \
@@ -25,6 +28,7 @@
 	"  ON " facts " AND f.service IN (?1, '*') AND f.problem IS NULL"                          \
 	" LEFT JOIN mapping AS m ON m.id = f.mapping_id AND m.service = f.service"                 \
 	" WHERE every.name = '*'"
+/* clang-format on */
 
 static const struct {
 	enum store_slot slot;
@@ -44,18 +48,15 @@ enum find_column {
 	FIND_SERVICE_INHERITS,
 	FIND_ACCEPTS_NAMES,
 	FIND_ACCEPTS_NAME,
+	FIND_REQUIRES_TRUST,
+	FIND_REVOCATION,
+	FIND_DELIVERS_CREDENTIAL,
+	FIND_IS_SHADOW,
 	FIND_HAS_PENDING,
 	FIND_HAS_EXACT_PENDING,
 	FIND_HISTORY_ID,
-	FIND_ID,
-	FIND_IS_EXACT,
-	FIND_ACCOUNT,
-	FIND_ENABLED,
-	FIND_VALID_FROM,
-	FIND_VALID_UNTIL,
-	FIND_UID,
-	FIND_IS_HIDDEN,
-	FIND_NOT_BEFORE,
+	FIND_ID, /* of STORE_MAPPING_COLUMNS */
+	FIND_NOT_BEFORE = FIND_ID + STORE_MAPPING_COLUMN_COUNT,
 	FIND_NOT_AFTER,
 	FIND_SUBJECT,
 	FIND_FINGERPRINT,
@@ -65,12 +66,11 @@ enum find_column {
 /* The end of the year 9999, as in sql/0001-initial.sql. */
 #define VALIDITY_MAX_SEC 253402300799
 
-/* The columns id, exact, account, enabled, valid_from, valid_until, account_uid, hidden in this
- * order, from `first` on: what a lookup and the queue read of a row alike. */
 bool store_read_mapping(sqlite3_stmt *statement, int first, struct mapping *ret)
 {
 	struct mapping m = { 0 };
 	int64_t uid;
+	bool replaces;
 
 	if (!store_read_integer(statement, first, 1, INT64_MAX, &m.id) ||
 		!store_read_flag(statement, first + 1, &m.is_exact) ||
@@ -81,8 +81,13 @@ bool store_read_mapping(sqlite3_stmt *statement, int first, struct mapping *ret)
 		!store_read_limit(statement, first + 5, VALIDITY_MAX_SEC, MAPPING_NO_LIMIT,
 			&m.valid_until_sec) ||
 		!store_read_limit(statement, first + 6, UINT32_MAX - 1, -1, &uid) ||
-		!store_read_flag(statement, first + 7, &m.is_hidden))
+		!store_read_flag(statement, first + 7, &m.is_hidden) ||
+		!store_read_flag(statement, first + 8, &replaces) ||
+		!store_read_flag(statement, first + 9, &m.may_replace) ||
+		!store_read_limit(statement, first + 10, VALIDITY_MAX_SEC, MAPPING_NO_LIMIT,
+			&m.staged_until_sec))
 		return false;
+	m.is_staged = replaces && !m.enabled;
 	m.has_uid = uid >= 0;
 	m.uid = m.has_uid ? (uint32_t)uid : 0;
 	*ret = m;
@@ -113,16 +118,38 @@ static bool read_facts(sqlite3_stmt *statement, struct span der, struct mapping 
 	return true;
 }
 
+static bool read_revocation(sqlite3_stmt *statement, enum store_revocation *ret)
+{
+	static const char *const words[] = {
+		[STORE_REVOCATION_REQUIRE] = "require",
+		[STORE_REVOCATION_PREFER] = "prefer",
+		[STORE_REVOCATION_OFF] = "off",
+	};
+	char word[16];
+
+	if (!store_read_text(statement, FIND_REVOCATION, word, sizeof word))
+		return false;
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strcmp(word, words[i]) == 0) {
+			*ret = (enum store_revocation)i;
+			return true;
+		}
+	return false;
+}
+
 static bool read_service(sqlite3_stmt *statement, struct store_answer *answer)
 {
 	return store_read_flag(statement, FIND_SERVICE_ENABLED, &answer->service_enabled) &&
 	       store_read_flag(statement, FIND_SERVICE_INHERITS, &answer->service_inherits) &&
 	       store_read_flag(statement, FIND_ACCEPTS_NAMES, &answer->accepts_names) &&
 	       store_read_flag(statement, FIND_ACCEPTS_NAME, &answer->accepts_name) &&
+	       store_read_flag(statement, FIND_REQUIRES_TRUST, &answer->requires_trust) &&
+	       read_revocation(statement, &answer->revocation) &&
+	       store_read_flag(statement, FIND_DELIVERS_CREDENTIAL, &answer->delivers_credential) &&
+	       store_read_flag(statement, FIND_IS_SHADOW, &answer->is_shadow) &&
 	       store_read_flag(statement, FIND_HAS_PENDING, &answer->has_pending) &&
 	       store_read_flag(statement, FIND_HAS_EXACT_PENDING, &answer->has_exact_pending) &&
-	       store_read_integer(
-		       statement, FIND_HISTORY_ID, 0, INT64_MAX, &answer->history_id);
+	       store_read_integer(statement, FIND_HISTORY_ID, 0, INT64_MAX, &answer->history_id);
 }
 
 /* Reads the row that the statement stands on. Its mapping part may be empty. */
@@ -133,7 +160,8 @@ static enum error read_row(struct store *store, sqlite3_stmt *statement, struct 
 
 	if (!read_service(statement, answer)) {
 		store_explain(ret_trouble,
-			"%s: the policy of the service breaks the rules of the schema", store->path);
+			"%s: the policy of the service breaks the rules of the schema",
+			store->path);
 		return ERROR_MALFORMED;
 	}
 	if (sqlite3_column_type(statement, FIND_ID) == SQLITE_NULL)
@@ -152,8 +180,8 @@ static enum error read_row(struct store *store, sqlite3_stmt *statement, struct 
 
 static int bind_span(sqlite3_stmt *statement, int parameter, struct span text)
 {
-	return sqlite3_bind_text(statement, parameter, (const char *)text.bytes, (int)text.length,
-		SQLITE_STATIC);
+	return sqlite3_bind_text(
+		statement, parameter, (const char *)text.bytes, (int)text.length, SQLITE_STATIC);
 }
 
 static int bind_question(sqlite3_stmt *statement, const struct store_question *question)
@@ -208,6 +236,40 @@ enum error store_find(struct store *store, const struct store_question *question
 		return store_explain(
 			ret_trouble, "%s: the row '*' of service is missing", store->path);
 	*ret = answer;
+	return OK;
+}
+
+enum error store_find_credential(struct store *store, struct span service, const char *account,
+	uint8_t *sealed, size_t capacity, size_t *ret_length, bool *ret_is_exact,
+	struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_FIND_CREDENTIAL,
+		"SELECT sealed, service = ?1 FROM credential"
+		" WHERE account = ?2 AND service IN (?1, '*') ORDER BY service = '*' LIMIT 1",
+		&statement, ret_trouble);
+	size_t length;
+	int result;
+
+	if (error != OK)
+		return error;
+	if (bind_span(statement, 1, service) != SQLITE_OK ||
+		sqlite3_bind_text(statement, 2, account, -1, SQLITE_STATIC) != SQLITE_OK)
+		return store_failed(store, ret_trouble);
+	result = sqlite3_step(statement);
+	if (result == SQLITE_DONE) {
+		*ret_length = 0;
+		return OK;
+	}
+	if (result != SQLITE_ROW)
+		return store_failed(store, ret_trouble);
+	const void *bytes = sqlite3_column_blob(statement, 0);
+	length = (size_t)sqlite3_column_bytes(statement, 0);
+	if (!bytes || length == 0 || length > capacity)
+		return ERROR_MALFORMED;
+	memcpy(sealed, bytes, length);
+	*ret_length = length;
+	*ret_is_exact = sqlite3_column_int(statement, 1) != 0;
 	return OK;
 }
 

@@ -11,12 +11,10 @@
  * it every row, those too whose mapping is gone. */
 static const char next_sql[] =
 	"SELECT p.mapping_id, m.service, m.certificate,"
-	" m.id, m.service IS ?2, m.account, m.enabled, m.valid_from, m.valid_until, m.account_uid,"
-	" m.service = '*' AND EXISTS"
-	"  (SELECT 1 FROM mapping AS x WHERE x.service = ?2 AND x.account = m.account)"
-	" FROM pending AS p LEFT JOIN mapping AS m ON m.id = p.mapping_id"
-	" WHERE p.mapping_id > ?1 AND (?2 IS NULL OR m.service IN (?2, '*'))"
-	" ORDER BY p.mapping_id LIMIT 1";
+	" " STORE_MAPPING_COLUMNS(
+		"?2") " FROM pending AS p LEFT JOIN mapping AS m ON m.id = p.mapping_id"
+		      " WHERE p.mapping_id > ?1 AND (?2 IS NULL OR m.service IN (?2, '*'))"
+		      " ORDER BY p.mapping_id LIMIT 1";
 
 enum next_column {
 	NEXT_MAPPING_ID,
@@ -26,8 +24,7 @@ enum next_column {
 };
 
 /* Copies the certificate, so that no read of the database stays open while it is looked at. */
-static enum error lend_certificate(
-	struct store *store, sqlite3_stmt *statement, struct span *ret)
+static enum error lend_certificate(struct store *store, sqlite3_stmt *statement, struct span *ret)
 {
 	const void *bytes = sqlite3_column_blob(statement, NEXT_CERTIFICATE);
 	size_t length = (size_t)sqlite3_column_bytes(statement, NEXT_CERTIFICATE);
@@ -53,11 +50,10 @@ static enum error read_pending(
 	enum error error = OK;
 
 	if (!pending.is_gone)
-		pending.is_broken =
-			!store_read_text(statement, NEXT_SERVICE, pending.service,
-				sizeof pending.service) ||
-			(type != SQLITE_TEXT && type != SQLITE_BLOB) ||
-			!store_read_mapping(statement, NEXT_MAPPING, &pending.mapping);
+		pending.is_broken = !store_read_text(statement, NEXT_SERVICE, pending.service,
+					    sizeof pending.service) ||
+				    (type != SQLITE_TEXT && type != SQLITE_BLOB) ||
+				    !store_read_mapping(statement, NEXT_MAPPING, &pending.mapping);
 	if (!pending.is_gone && !pending.is_broken)
 		error = lend_certificate(store, statement, &pending.certificate);
 	if (error == OK)

@@ -14,10 +14,12 @@
 struct store_pending {
 	int64_t mapping_id;
 	bool is_gone;   /* queued, but the mapping is no more: nothing else is set */
-	bool is_broken; /* the row breaks the rules of the schema: only service is set, perhaps empty */
+	bool is_broken; /* the row breaks the rules of the schema: only service is set, perhaps
+			   empty */
 	char service[64 + 1];
 	struct span certificate;
-	struct mapping mapping; /* without facts: the certificate's validity, subject, is_identical */
+	struct mapping
+		mapping; /* without facts: the certificate's validity, subject, is_identical */
 };
 
 /* The first queued mapping after `after_id` (0: of all), where `service` is there only of that
@@ -38,8 +40,8 @@ struct store_fact {
 	size_t name_count;
 	int64_t not_before_sec, not_after_sec;
 	struct span der;
-	const char *problem; /* NULL: none, and then all of the above is there; a problem may leave out
-			      * key_fingerprint and what follows */
+	const char *problem; /* NULL: none, and then all of the above is there; a problem may leave
+			      * out key_fingerprint and what follows */
 };
 
 /* The mapping other than `mapping_id` that holds this certificate in this service's scope;

@@ -37,6 +37,16 @@ enum store_slot {
 	STORE_DELETE_MAPPING,
 	STORE_FIND_STATUS,
 	STORE_LIST_STATUS,
+	STORE_LIST_TRUST,
+	STORE_READ_DER,
+	STORE_WRITE_USAGE,
+	STORE_DISABLE_REPLACED,
+	STORE_ENABLE_STAGED,
+	STORE_FIND_CREDENTIAL,
+	STORE_LIST_CREDENTIALS,
+	STORE_INSERT_CREDENTIAL,
+	STORE_UPDATE_CREDENTIAL,
+	STORE_DELETE_CREDENTIAL,
 	STORE_LIST_OF_ACCOUNT,
 	STORE_LIST_ALL,
 	STORE_SLOTS,
@@ -58,8 +68,8 @@ WARN_UNUSED enum error store_open_file(const char *path, uid_t owner, enum store
 	struct store **ret, struct store_trouble *ret_trouble);
 
 /* Whether the directory of `path` is there and safe; ERROR_STORE says what is wrong. */
-WARN_UNUSED enum error store_check_directory(const char *path, uid_t owner,
-	struct stat *ret_status, struct store_trouble *ret_trouble);
+WARN_UNUSED enum error store_check_directory(
+	const char *path, uid_t owner, struct stat *ret_status, struct store_trouble *ret_trouble);
 
 WARN_UNUSED enum error store_read_versions(struct store *store, int64_t *ret_application_id,
 	int64_t *ret_user_version, struct store_trouble *ret_trouble);
@@ -78,7 +88,8 @@ enum error store_failed(struct store *store, struct store_trouble *ret_trouble);
 __attribute__((format(printf, 2, 3))) enum error store_explain(
 	struct store_trouble *ret_trouble, const char *format, ...);
 
-/* Ends a statement's read and forgets what was bound: borrowed bytes must not outlive their call. */
+/* Ends a statement's read and forgets what was bound: borrowed bytes must not outlive their call.
+ */
 void store_reset(sqlite3_stmt **statement);
 #define STORE_RESET __attribute__((cleanup(store_reset)))
 
@@ -96,8 +107,19 @@ bool store_read_text(sqlite3_stmt *statement, int column, char *ret, size_t capa
 void store_read_note(sqlite3_stmt *statement, int column, char *ret, size_t capacity);
 
 /* Looks at the version again where somebody has committed since; inside of a read. */
-WARN_UNUSED enum error store_check_version(
-	struct store *store, struct store_trouble *ret_trouble);
+WARN_UNUSED enum error store_check_version(struct store *store, struct store_trouble *ret_trouble);
 
-/* A mapping's own columns; see store_find.c for their order. */
+/* A mapping's columns as a lookup and the queue read them alike: `m` is the row, `service` the
+ * parameter that names the asking service. */
+#define STORE_MAPPING_COLUMNS(service)                                                             \
+	"m.id, m.service IS " service ", m.account, m.enabled, m.valid_from, m.valid_until,"       \
+	" m.account_uid,"                                                                          \
+	" m.service = '*' AND EXISTS (SELECT 1 FROM mapping AS x WHERE x.service = " service       \
+	"  AND x.account = m.account),"                                                            \
+	" m.replaces IS NOT NULL,"                                                                 \
+	" NOT EXISTS (SELECT 1 FROM mapping AS x WHERE x.id = m.replaces AND x.enabled <> 1),"     \
+	" m.staged_until"
+#define STORE_MAPPING_COLUMN_COUNT 11
+
+/* Reads them; `first` is the column of m.id. */
 bool store_read_mapping(sqlite3_stmt *statement, int first, struct mapping *ret);

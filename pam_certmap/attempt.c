@@ -7,6 +7,7 @@
 
 #include <security/pam_modules.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "account.h"
 #include "evidence.h"
@@ -59,6 +60,13 @@ static bool gate_asked(struct attempt *attempt)
 		"the service asked for no account, or for a name that can be none");
 }
 
+/* The daemon gives a credential to root alone, and answers anybody else who wants one `forbidden'.
+ * What later modules do with one, they do in this phase. */
+static bool wants_credential(const struct attempt *attempt)
+{
+	return attempt->phase == PHASE_AUTHENTICATE && geteuid() == 0;
+}
+
 static bool gate_mapped(struct attempt *attempt, enum evidence_kind kind,
 	const struct evidence *evidence, struct span user)
 {
@@ -69,6 +77,7 @@ static bool gate_mapped(struct attempt *attempt, enum evidence_kind kind,
 		.evidence = evidence->first,
 		.evidence_second = evidence->second,
 		.correlation_id = span_of_string(attempt->correlation_id),
+		.credential_wanted = wants_credential(attempt),
 	};
 
 	report_question(attempt, evidence->first.length + evidence->second.length);
@@ -118,11 +127,49 @@ static bool gate_user_stands(struct attempt *attempt)
 	return attempt->options.mode == MODE_SET || gate_user_unchanged(attempt);
 }
 
+/* None where nobody asked for it, whatever came. */
+static struct span credential_of(const struct attempt *attempt)
+{
+	return wants_credential(attempt) ? attempt->answer.reply.credential : (struct span){ 0 };
+}
+
+/* An item of PAM ends at a NUL: a later module would see, and try, another password. */
+static bool gate_credential(struct attempt *attempt)
+{
+	const struct span credential = credential_of(attempt);
+
+	if (!span_is_present(credential) || !memchr(credential.bytes, 0, credential.length))
+		return true;
+	return refuse(attempt, REASON_CREDENTIAL_UNAVAILABLE, "there is a NUL in the credential");
+}
+
 static bool keep(struct attempt *attempt)
 {
 	const enum error err = session_keep(attempt->pamh, &attempt->answer.reply);
 
 	return err == OK || fail(attempt, err, "cannot keep what was found in the PAM handle");
+}
+
+static bool fail_to_set(struct attempt *attempt, int code, const char *what)
+{
+	return fail(attempt, code == PAM_BUF_ERR ? ERROR_MEMORY : ERROR_SYSTEM, what);
+}
+
+/* For the modules below: pam_unix use_first_pass, a keyring, a mount. libpam wipes the item before
+ * pam_authenticate(3) returns, so that the service never sees it. */
+static bool deliver(struct attempt *attempt)
+{
+	const struct span credential = credential_of(attempt);
+	char secret[CREDENTIAL_MAX_BYTES + 1] = { 0 };
+	int code;
+
+	if (!span_is_present(credential))
+		return true;
+	memcpy(secret, credential.bytes, credential.length);
+	code = pam_set_item(attempt->pamh, PAM_AUTHTOK, secret);
+	explicit_bzero(secret, sizeof(secret));
+	attempt->has_delivered = code == PAM_SUCCESS;
+	return attempt->has_delivered || fail_to_set(attempt, code, "cannot set PAM_AUTHTOK");
 }
 
 static bool adopt(struct attempt *attempt)
@@ -135,10 +182,7 @@ static bool adopt(struct attempt *attempt)
 		return true;
 	memcpy(name, account.bytes, account.length);
 	code = pam_set_item(attempt->pamh, PAM_USER, name);
-	if (code == PAM_SUCCESS)
-		return true;
-	return fail(
-		attempt, code == PAM_BUF_ERR ? ERROR_MEMORY : ERROR_SYSTEM, "cannot set PAM_USER");
+	return code == PAM_SUCCESS || fail_to_set(attempt, code, "cannot set PAM_USER");
 }
 
 static bool configure(struct attempt *attempt, int argc, const char *const *argv)
@@ -162,7 +206,15 @@ static bool pass_gates(struct attempt *attempt, int argc, const char *const *arg
 	       gate_asked(attempt) &&
 	       gate_mapped(attempt, attempt->options.accept, &evidence, asked_account(attempt)) &&
 	       gate_same_account(attempt) && gate_known_account(attempt) &&
-	       gate_user_stands(attempt) && keep(attempt) && adopt(attempt);
+	       gate_user_stands(attempt) && gate_credential(attempt) && keep(attempt) &&
+	       deliver(attempt) && adopt(attempt);
+}
+
+static void take_back(struct attempt *attempt)
+{
+	session_forget(attempt->pamh);
+	if (attempt->has_delivered)
+		pam_set_item(attempt->pamh, PAM_AUTHTOK, NULL);
 }
 
 void attempt_authenticate(struct attempt *attempt, int argc, const char *const *argv)
@@ -172,7 +224,12 @@ void attempt_authenticate(struct attempt *attempt, int argc, const char *const *
 	if (pass_gates(attempt, argc, argv))
 		attempt->outcome = (struct outcome){ .reason = REASON_ALLOWED };
 	else
-		session_forget(attempt->pamh);
+		take_back(attempt);
+}
+
+void attempt_done(struct attempt *attempt)
+{
+	explicit_bzero(&attempt->answer, sizeof(attempt->answer));
 }
 
 static bool gate_same_user(struct attempt *attempt, struct span account)

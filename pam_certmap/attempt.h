@@ -28,12 +28,17 @@ struct attempt {
 	struct attempt_user asked;
 	char correlation_id[INQUIRY_ID_DIGITS + 1]; /* empty: nothing was asked */
 	struct client_reply answer;                 /* zero: nobody answered */
+	bool has_delivered;                         /* PAM_AUTHTOK is the stored credential */
 	struct outcome outcome;
 };
 
 /* Decides who the client is. Afterwards the PAM handle holds what was found if the outcome is
  * `allowed`, and nothing of ours otherwise. */
 void attempt_authenticate(struct attempt *attempt, int argc, const char *const *argv);
+
+/* Wipes what the daemon answered, a credential among it. After the report, which borrows from it.
+ */
+void attempt_done(struct attempt *attempt);
 
 /* Decides whether what attempt_authenticate() found still stands. False: the login did not come
  * through pam_certmap, there is nothing to decide. */

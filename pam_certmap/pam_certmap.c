@@ -17,11 +17,14 @@
 PAM_ENTRY int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
 	struct attempt attempt = { .pamh = pamh, .phase = PHASE_AUTHENTICATE };
+	int code;
 
 	(void)flags;
 	attempt_authenticate(&attempt, argc, argv);
 	report_outcome(&attempt);
-	return attempt_code(&attempt);
+	code = attempt_code(&attempt);
+	attempt_done(&attempt);
+	return code;
 }
 
 /* There is nothing to set, and PAM_IGNORE here breaks login(1) where no other module answers. */

@@ -57,6 +57,7 @@ static void add_item(struct line *line, const char *key, const pam_handle_t *pam
 static void add_reply(struct line *line, const struct reply *reply)
 {
 	add_value(line, "account", reply->account);
+	add_value(line, "shadow", reply->shadow);
 	if (reply->has_mapping_id)
 		add(line, " mapping=%" PRIu64, reply->mapping_id);
 	if (span_is_present(reply->fingerprint))

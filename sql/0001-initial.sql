@@ -49,6 +49,11 @@ CREATE TABLE mapping (
 	-- The id of the mapping that this one will take over from: the staging of a renewed
 	-- certificate. NULL: none.
 	replaces INTEGER,
+	-- When the staging lapses, Unix seconds, UTC; that second belongs to it. NULL: never. Means
+	-- nothing once the mapping is enabled.
+	staged_until INTEGER
+		CONSTRAINT "staged_until is in Unix seconds: unixepoch('2027-01-31 18:00') gives them"
+		CHECK (staged_until BETWEEN 0 AND 253402300799),
 	-- The mapping's own validity, Unix seconds, UTC; both ends belong to it. NULL: no limit.
 	-- unixepoch('2027-01-31 18:00') gives such a number.
 	valid_from INTEGER
@@ -97,16 +102,56 @@ CREATE TABLE service (
 	-- 1: a line with accept=name counts here. The weakest of all: one attribute of the subject.
 	accept_name INTEGER
 		CONSTRAINT "accept_name is 0, 1 or NULL" CHECK (accept_name IN (0, 1)),
+	-- 1: a mapped certificate must also chain up to an anchor of `trust`, or it is untrusted-issuer,
+	-- and be made for clients (clientAuth), or it is wrong-usage. Without an anchor nobody passes.
+	require_trust INTEGER
+		CONSTRAINT "require_trust is 0, 1 or NULL" CHECK (require_trust IN (0, 1)),
+	-- What revocation lists mean where require_trust is 1. A certificate on a list is always revoked.
+	-- 'require': a list that is missing or stale is revocation-unknown. 'prefer': it is let pass, and
+	-- logged each time. 'off': lists are not looked at.
+	revocation TEXT
+		CONSTRAINT "revocation is 'require', 'prefer', 'off' or NULL"
+		CHECK (revocation IN ('require', 'prefer', 'off')),
+	-- 1: the session gets the stored credential; where it can't, the login is refused as
+	-- credential-unavailable. Only a service that asks as root gets one.
+	deliver_credential INTEGER
+		CONSTRAINT "deliver_credential is 0, 1 or NULL" CHECK (deliver_credential IN (0, 1)),
+	-- 1: every lookup is answered as if there were no certificate, and the log says what the answer
+	-- would have been: for switching over without locking anybody out.
+	shadow INTEGER
+		CONSTRAINT "shadow is 0, 1 or NULL" CHECK (shadow IN (0, 1)),
 	-- For people.
 	note TEXT,
 	CONSTRAINT "the row '*' holds the defaults: none of them can be NULL" CHECK (name <> '*' OR
 		(enabled IS NOT NULL AND inherit IS NOT NULL AND certificates_per_account IS NOT NULL
-			AND accept_names IS NOT NULL AND accept_name IS NOT NULL))
+			AND accept_names IS NOT NULL AND accept_name IS NOT NULL
+			AND require_trust IS NOT NULL AND revocation IS NOT NULL
+			AND deliver_credential IS NOT NULL AND shadow IS NOT NULL))
 ) STRICT, WITHOUT ROWID; -- so that no REPLACE can delete a row by its rowid
 
-INSERT INTO service
-	(name, enabled, inherit, certificates_per_account, accept_names, accept_name, note)
-	VALUES ('*', 1, 1, 1, 0, 0, 'defaults of every service');
+INSERT INTO service (name, enabled, inherit, certificates_per_account, accept_names, accept_name,
+		require_trust, revocation, deliver_credential, shadow, note)
+	VALUES ('*', 1, 1, 1, 0, 0, 0, 'require', 0, 0, 'defaults of every service');
+
+-- What the certificates of a service are checked with, where service.require_trust is 1.
+CREATE TABLE trust (
+	-- Given by SQLite and never again to another row. It can't be changed.
+	id INTEGER PRIMARY KEY AUTOINCREMENT CHECK (id BETWEEN 1 AND 9007199254740991),
+	-- PAM service name in lower case, or '*'. Anchors of '*' count for a service that has no anchor of
+	-- its own; intermediates and lists of '*' count for every service.
+	service TEXT NOT NULL DEFAULT '*',
+	-- 'anchor': a certificate that is believed (RFC 5280 6.1.1). 'intermediate': one that helps to
+	-- get there, and gives no trust. 'crl': a revocation list (RFC 5280 5).
+	kind TEXT NOT NULL
+		CONSTRAINT "kind is 'anchor', 'intermediate' or 'crl'"
+		CHECK (kind IN ('anchor', 'intermediate', 'crl')),
+	-- For people: where it came from.
+	note TEXT,
+	-- readfile('ca.pem'), readfile('ca.crl'): one certificate or list, in DER or PEM.
+	content ANY NOT NULL
+) STRICT;
+
+CREATE INDEX trust_service ON trust (service);
 
 -- The password that a session gets beside its account, sealed. It belongs to the account, so a
 -- renewed certificate needs no new sealing.
@@ -174,6 +219,17 @@ CREATE TABLE fact_name (
 
 CREATE INDEX fact_name_mapping ON fact_name (mapping_id);
 
+-- When a mapping was last used, and how often. certmapd writes it in batches, seconds later, and what
+-- it had not written is lost when it is killed: it is for finding mappings that nobody uses.
+CREATE TABLE usage (
+	-- mapping.id
+	mapping_id INTEGER PRIMARY KEY,
+	-- Unix seconds, UTC.
+	last_used INTEGER NOT NULL,
+	-- Logins that were allowed.
+	uses INTEGER NOT NULL
+) STRICT;
+
 -- Finds the duplicates that wait for the row in their way to go.
 CREATE INDEX fact_problem ON fact (fingerprint) WHERE problem IS NOT NULL;
 
@@ -213,7 +269,7 @@ CREATE TABLE history (
 	old TEXT,
 	new TEXT,
 	-- The certificate that an update or delete took away. (The one that came is in the mapping, or
-	-- further down here.)
+	-- further down here. Revocation lists are not kept: they are large, and come again.)
 	old_certificate ANY
 ) STRICT;
 
@@ -252,15 +308,13 @@ BEGIN
 END;
 
 
--- The rules of a mapping ----------------------------------------------------------------------
+-- The rules of names -------------------------------------------------------------------------
 
--- SQLite has no procedures: this view holds no rows, and its trigger is the one place for the
--- rules that INSERT and UPDATE of a mapping share.
-CREATE VIEW mapping_rule AS
-	SELECT id, service, account, enabled, replaces, replaces AS old_replaces, certificate
-	FROM mapping WHERE 0;
+-- SQLite has no procedures: such a view holds no rows, and its trigger is the one place for a rule
+-- that several triggers share.
+CREATE VIEW service_name_rule AS SELECT service FROM mapping WHERE 0;
 
-CREATE TRIGGER mapping_rule_check INSTEAD OF INSERT ON mapping_rule
+CREATE TRIGGER service_name_check INSTEAD OF INSERT ON service_name_rule
 BEGIN
 	SELECT CASE
 	WHEN typeof(NEW.service) <> 'text' OR length(CAST(NEW.service AS BLOB)) NOT BETWEEN 1 AND 64
@@ -270,6 +324,14 @@ BEGIN
 	WHEN NEW.service <> '*' AND (NEW.service GLOB '*[^a-z0-9._+@-]*' OR NEW.service GLOB '[.-]*'
 			OR instr(CAST(NEW.service AS BLOB), x'00'))
 		THEN RAISE(ABORT, 'service must be the name of a file in /etc/pam.d, or ''*'' for every service.')
+	END;
+END;
+
+CREATE VIEW account_name_rule AS SELECT account FROM mapping WHERE 0;
+
+CREATE TRIGGER account_name_check INSTEAD OF INSERT ON account_name_rule
+BEGIN
+	SELECT CASE
 	WHEN typeof(NEW.account) <> 'text' OR length(CAST(NEW.account AS BLOB)) NOT BETWEEN 1 AND 256
 		THEN RAISE(ABORT, 'account must be the name of an account, 1 to 256 bytes of text.')
 	WHEN NEW.account GLOB '*[' || char(1) || '-' || char(31) || char(127) || ':]*'
@@ -277,6 +339,20 @@ BEGIN
 			OR NEW.account <> trim(NEW.account)
 		THEN RAISE(ABORT, 'account must be the name of an account: no white space around it, no control character, no colon, no ''-'' in front.')
 	END;
+END;
+
+
+-- The rules of a mapping ----------------------------------------------------------------------
+
+-- The rules that INSERT and UPDATE share.
+CREATE VIEW mapping_rule AS
+	SELECT id, service, account, enabled, replaces, replaces AS old_replaces, certificate
+	FROM mapping WHERE 0;
+
+CREATE TRIGGER mapping_rule_check INSTEAD OF INSERT ON mapping_rule
+BEGIN
+	INSERT INTO service_name_rule VALUES (NEW.service);
+	INSERT INTO account_name_rule VALUES (NEW.account);
 
 	SELECT CASE
 	WHEN NEW.certificate IS NULL
@@ -374,8 +450,8 @@ BEGIN
 	INSERT INTO history (who, object, change, mapping_id, new) VALUES (
 		(SELECT name FROM actor), 'mapping', 'insert', NEW.id,
 		json_object('service', NEW.service, 'account', NEW.account, 'enabled', NEW.enabled,
-			'replaces', NEW.replaces, 'valid_from', NEW.valid_from,
-			'valid_until', NEW.valid_until, 'account_uid', NEW.account_uid, 'note', NEW.note));
+			'replaces', NEW.replaces, 'staged_until', NEW.staged_until,
+			'valid_from', NEW.valid_from, 'valid_until', NEW.valid_until, 'account_uid', NEW.account_uid, 'note', NEW.note));
 END;
 
 CREATE TRIGGER mapping_updated AFTER UPDATE ON mapping
@@ -383,11 +459,11 @@ BEGIN
 	INSERT INTO history (who, object, change, mapping_id, old, new, old_certificate) VALUES (
 		(SELECT name FROM actor), 'mapping', 'update', OLD.id,
 		json_object('service', OLD.service, 'account', OLD.account, 'enabled', OLD.enabled,
-			'replaces', OLD.replaces, 'valid_from', OLD.valid_from,
-			'valid_until', OLD.valid_until, 'account_uid', OLD.account_uid, 'note', OLD.note),
+			'replaces', OLD.replaces, 'staged_until', OLD.staged_until,
+			'valid_from', OLD.valid_from, 'valid_until', OLD.valid_until, 'account_uid', OLD.account_uid, 'note', OLD.note),
 		json_object('service', NEW.service, 'account', NEW.account, 'enabled', NEW.enabled,
-			'replaces', NEW.replaces, 'valid_from', NEW.valid_from,
-			'valid_until', NEW.valid_until, 'account_uid', NEW.account_uid, 'note', NEW.note),
+			'replaces', NEW.replaces, 'staged_until', NEW.staged_until,
+			'valid_from', NEW.valid_from, 'valid_until', NEW.valid_until, 'account_uid', NEW.account_uid, 'note', NEW.note),
 		CASE WHEN NEW.certificate IS NOT OLD.certificate THEN OLD.certificate END);
 END;
 
@@ -409,11 +485,12 @@ END;
 CREATE TRIGGER mapping_deleted AFTER DELETE ON mapping
 BEGIN
 	INSERT INTO fact_release VALUES (OLD.id);
+	DELETE FROM usage WHERE mapping_id = OLD.id;
 	INSERT INTO history (who, object, change, mapping_id, old, old_certificate) VALUES (
 		(SELECT name FROM actor), 'mapping', 'delete', OLD.id,
 		json_object('service', OLD.service, 'account', OLD.account, 'enabled', OLD.enabled,
-			'replaces', OLD.replaces, 'valid_from', OLD.valid_from,
-			'valid_until', OLD.valid_until, 'account_uid', OLD.account_uid, 'note', OLD.note),
+			'replaces', OLD.replaces, 'staged_until', OLD.staged_until,
+			'valid_from', OLD.valid_from, 'valid_until', OLD.valid_until, 'account_uid', OLD.account_uid, 'note', OLD.note),
 		OLD.certificate);
 END;
 
@@ -434,15 +511,9 @@ END;
 
 CREATE TRIGGER service_insert BEFORE INSERT ON service
 BEGIN
-	SELECT CASE
-	WHEN typeof(NEW.name) <> 'text' OR length(CAST(NEW.name AS BLOB)) NOT BETWEEN 1 AND 64
-			OR NEW.name GLOB '*[^a-z0-9._+@*-]*' OR NEW.name GLOB '[.-]*'
-			OR NEW.name GLOB '?*[*]*' OR NEW.name GLOB '[*]?*'
-			OR instr(CAST(NEW.name AS BLOB), x'00')
-		THEN RAISE(ABORT, 'name must be a PAM service name in lower case, 1 to 64 bytes.')
-	WHEN EXISTS (SELECT 1 FROM service WHERE name = NEW.name)
-		THEN RAISE(ABORT, 'this service has its row: UPDATE service SET ... WHERE name = ''...'';')
-	END;
+	INSERT INTO service_name_rule VALUES (NEW.name);
+	SELECT RAISE(ABORT, 'this service has its row: UPDATE service SET ... WHERE name = ''...'';')
+	WHERE EXISTS (SELECT 1 FROM service WHERE name = NEW.name);
 END;
 
 CREATE TRIGGER service_update BEFORE UPDATE ON service
@@ -464,7 +535,10 @@ BEGIN
 		(SELECT name FROM actor), 'service', 'insert',
 		json_object('name', NEW.name, 'enabled', NEW.enabled, 'inherit', NEW.inherit,
 			'certificates_per_account', NEW.certificates_per_account,
-			'accept_names', NEW.accept_names, 'accept_name', NEW.accept_name, 'note', NEW.note));
+			'accept_names', NEW.accept_names, 'accept_name', NEW.accept_name,
+			'require_trust', NEW.require_trust, 'revocation', NEW.revocation,
+			'deliver_credential', NEW.deliver_credential, 'shadow', NEW.shadow,
+			'note', NEW.note));
 END;
 
 CREATE TRIGGER service_updated AFTER UPDATE ON service
@@ -475,10 +549,16 @@ BEGIN
 		(SELECT name FROM actor), 'service', 'update',
 		json_object('name', OLD.name, 'enabled', OLD.enabled, 'inherit', OLD.inherit,
 			'certificates_per_account', OLD.certificates_per_account,
-			'accept_names', OLD.accept_names, 'accept_name', OLD.accept_name, 'note', OLD.note),
+			'accept_names', OLD.accept_names, 'accept_name', OLD.accept_name,
+			'require_trust', OLD.require_trust, 'revocation', OLD.revocation,
+			'deliver_credential', OLD.deliver_credential, 'shadow', OLD.shadow,
+			'note', OLD.note),
 		json_object('name', NEW.name, 'enabled', NEW.enabled, 'inherit', NEW.inherit,
 			'certificates_per_account', NEW.certificates_per_account,
-			'accept_names', NEW.accept_names, 'accept_name', NEW.accept_name, 'note', NEW.note));
+			'accept_names', NEW.accept_names, 'accept_name', NEW.accept_name,
+			'require_trust', NEW.require_trust, 'revocation', NEW.revocation,
+			'deliver_credential', NEW.deliver_credential, 'shadow', NEW.shadow,
+			'note', NEW.note));
 END;
 
 CREATE TRIGGER service_deleted AFTER DELETE ON service
@@ -488,7 +568,68 @@ BEGIN
 		(SELECT name FROM actor), 'service', 'delete',
 		json_object('name', OLD.name, 'enabled', OLD.enabled, 'inherit', OLD.inherit,
 			'certificates_per_account', OLD.certificates_per_account,
-			'accept_names', OLD.accept_names, 'accept_name', OLD.accept_name, 'note', OLD.note));
+			'accept_names', OLD.accept_names, 'accept_name', OLD.accept_name,
+			'require_trust', OLD.require_trust, 'revocation', OLD.revocation,
+			'deliver_credential', OLD.deliver_credential, 'shadow', OLD.shadow,
+			'note', OLD.note));
+END;
+
+
+-- The rules of trust -------------------------------------------------------------------------
+
+-- One procedure again, for INSERT and UPDATE.
+CREATE VIEW trust_rule AS SELECT service, content FROM trust WHERE 0;
+
+CREATE TRIGGER trust_rule_check INSTEAD OF INSERT ON trust_rule
+BEGIN
+	INSERT INTO service_name_rule VALUES (NEW.service);
+	SELECT CASE
+	WHEN NEW.content IS NULL
+		THEN RAISE(ABORT, 'content is NULL: none was given, or readfile() found no such file (the path is relative to where sqlite3 was started).')
+	WHEN typeof(NEW.content) NOT IN ('text', 'blob')
+			OR length(CAST(NEW.content AS BLOB)) NOT BETWEEN 1 AND 16777216
+		THEN RAISE(ABORT, 'content must be the file itself, readfile(''ca.pem''), of at most 16 MiB.')
+	WHEN instr(CAST(NEW.content AS BLOB), CAST('PRIVATE KEY-----' AS BLOB))
+		THEN RAISE(ABORT, 'content holds a private key, which must stay where it is: give the certificate without it.')
+	END;
+END;
+
+CREATE TRIGGER trust_insert BEFORE INSERT ON trust
+BEGIN
+	SELECT RAISE(ABORT, 'a row of trust with this id exists: leave the id out to add one, or UPDATE it.')
+	WHERE EXISTS (SELECT 1 FROM trust WHERE id = NEW.id);
+	INSERT INTO trust_rule VALUES (NEW.service, NEW.content);
+END;
+
+CREATE TRIGGER trust_update BEFORE UPDATE ON trust
+BEGIN
+	SELECT RAISE(ABORT, 'the id of a row of trust can''t be changed: the history names it.')
+	WHERE NEW.id IS NOT OLD.id;
+	INSERT INTO trust_rule VALUES (NEW.service, NEW.content);
+END;
+
+CREATE TRIGGER trust_inserted AFTER INSERT ON trust
+BEGIN
+	INSERT INTO history (who, object, change, new) VALUES (
+		(SELECT name FROM actor), 'trust', 'insert',
+		json_object('id', NEW.id, 'service', NEW.service, 'kind', NEW.kind, 'note', NEW.note));
+END;
+
+CREATE TRIGGER trust_updated AFTER UPDATE ON trust
+BEGIN
+	INSERT INTO history (who, object, change, old, new, old_certificate) VALUES (
+		(SELECT name FROM actor), 'trust', 'update',
+		json_object('id', OLD.id, 'service', OLD.service, 'kind', OLD.kind, 'note', OLD.note),
+		json_object('id', NEW.id, 'service', NEW.service, 'kind', NEW.kind, 'note', NEW.note),
+		CASE WHEN NEW.content IS NOT OLD.content AND OLD.kind <> 'crl' THEN OLD.content END);
+END;
+
+CREATE TRIGGER trust_deleted AFTER DELETE ON trust
+BEGIN
+	INSERT INTO history (who, object, change, old, old_certificate) VALUES (
+		(SELECT name FROM actor), 'trust', 'delete',
+		json_object('id', OLD.id, 'service', OLD.service, 'kind', OLD.kind, 'note', OLD.note),
+		CASE WHEN OLD.kind <> 'crl' THEN OLD.content END);
 END;
 
 
@@ -496,6 +637,8 @@ END;
 
 CREATE TRIGGER credential_insert BEFORE INSERT ON credential
 BEGIN
+	INSERT INTO service_name_rule VALUES (NEW.service);
+	INSERT INTO account_name_rule VALUES (NEW.account);
 	SELECT RAISE(ABORT, 'this account has its credential for this service: UPDATE or DELETE it first.')
 	WHERE EXISTS (SELECT 1 FROM credential WHERE service = NEW.service AND account = NEW.account);
 END;
@@ -552,8 +695,10 @@ CREATE VIEW mapping_status AS
 		datetime(f.not_after, 'unixepoch') AS not_after,
 		datetime(m.valid_from, 'unixepoch') AS valid_from,
 		datetime(m.valid_until, 'unixepoch') AS valid_until,
-		m.replaces, m.account_uid, m.note
+		m.replaces, datetime(m.staged_until, 'unixepoch') AS staged_until, m.account_uid, m.note,
+		datetime(u.last_used, 'unixepoch') AS last_used, u.uses
 	FROM mapping AS m
+		LEFT JOIN usage AS u ON u.mapping_id = m.id
 		LEFT JOIN fact AS f ON f.mapping_id = m.id
 		LEFT JOIN pending AS p ON p.mapping_id = m.id
 		LEFT JOIN service AS s ON s.name = m.service

@@ -19,7 +19,7 @@ void ask_done(struct lookup **lookup)
 /* As the daemon does between two lookups. */
 static void let_time_pass(struct lookup *lookup)
 {
-	if (!lookup_has_work(lookup) || !lookup_work(lookup))
+	if (lookup_due_usec(lookup) > 0 || !lookup_work(lookup))
 		usleep(PAUSE_USEC);
 }
 
@@ -52,6 +52,9 @@ enum error ask_lookup(const struct ctl *ctl, struct lookup *lookup, const struct
 	}
 	if (outcome.reason == REASON_UNAVAILABLE)
 		return explain(ctl, lookup, ret_trouble);
+	/* A service in shadow mode lets nobody in by certmap, whatever it would say. */
+	if (outcome.is_shadow)
+		outcome.reason = REASON_NO_CERTIFICATE;
 	*ret = outcome;
 	return OK;
 }

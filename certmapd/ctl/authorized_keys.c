@@ -262,7 +262,7 @@ static enum ctl_status run(const struct arguments *arguments, struct store *stor
 		.trouble = &trouble,
 	};
 	struct ctl *ctl = arguments->ctl;
-	enum error error = lookup_new(ctl->database, ctl_owner(ctl), &search.lookup);
+	enum error error = lookup_new(ctl->database, ctl_owner(ctl), LOOKUP_OBSERVES, &search.lookup);
 
 	if (error == OK)
 		error = find_keys(&search, store);

@@ -32,6 +32,7 @@ static const struct verb {
 	{ "list", ctl_list },
 	{ "remove", ctl_remove },
 	{ "export", ctl_export },
+	{ "credential", ctl_credential },
 	{ "authorized-keys", ctl_authorized_keys },
 };
 
@@ -152,6 +153,7 @@ static const struct argp parser = {
 	       "  add              map a certificate to an account\n"
 	       "  list             show the mappings\n"
 	       "  remove           remove a mapping\n"
+	       "  credential       store the passwords that sessions get\n"
 	       "  export           write mappings down for another program\n"
 	       "  authorized-keys  print the SSH keys of an account, for sshd\n"
 	       "\n"

@@ -186,7 +186,7 @@ static enum ctl_status run(const struct arguments *arguments, struct store *stor
 	struct store_trouble trouble = { "" };
 	struct transcript transcript = { .arguments = arguments, .trouble = &trouble };
 	struct ctl *ctl = arguments->ctl;
-	enum error error = lookup_new(ctl->database, ctl_owner(ctl), &lookup);
+	enum error error = lookup_new(ctl->database, ctl_owner(ctl), LOOKUP_OBSERVES, &lookup);
 
 	if (error != OK)
 		return ctl_fail(ctl, error, &trouble);

@@ -130,6 +130,7 @@ void print_words(FILE *out, const struct store_status *row)
 	print_line(out, "state", text[STATUS_STATE], "");
 	print_line(out, "problem", text[STATUS_PROBLEM], "");
 	print_line(out, "replaces", text[STATUS_REPLACES], "");
+	print_line(out, "until", text[STATUS_STAGED_UNTIL], " UTC, if it is not used before");
 	print_range(out, "mapping", text[STATUS_VALID_FROM], text[STATUS_VALID_UNTIL]);
 	print_line(out, "subject", text[STATUS_SUBJECT], "");
 	print_line(out, "issuer", text[STATUS_ISSUER], "");
@@ -137,4 +138,5 @@ void print_words(FILE *out, const struct store_status *row)
 	print_range(out, "valid", text[STATUS_NOT_BEFORE], text[STATUS_NOT_AFTER]);
 	print_line(out, "SHA-256", text[STATUS_FINGERPRINT], "");
 	print_line(out, "note", text[STATUS_NOTE], "");
+	print_line(out, "used", text[STATUS_LAST_USED], " UTC, the last time");
 }

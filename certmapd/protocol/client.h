@@ -39,4 +39,5 @@ struct client_failure {
  * On failure *ret is wiped and *ret_failure says what failed; on success *ret_failure is untouched.
  * Wipe *ret (explicit_bzero) after use where a credential was wanted. */
 WARN_UNUSED enum error client_ask(const char *socket_path, uint64_t deadline_usec,
-	const struct request *request, struct client_reply *ret, struct client_failure *ret_failure);
+	const struct request *request, struct client_reply *ret,
+	struct client_failure *ret_failure);

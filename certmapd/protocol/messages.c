@@ -38,6 +38,7 @@ enum reply_field {
 	REPLY_SUBJECT,
 	REPLY_CREDENTIAL,
 	REPLY_CORRELATION_ID,
+	REPLY_SHADOW,
 };
 
 /* Values by field number. The request has the more fields; index 0 stays empty. */
@@ -183,6 +184,13 @@ static bool request_accepts(const struct span values[VALUES])
 	       (values[REQUEST_KIND].bytes[0] == EVIDENCE_NAMES);
 }
 
+/* What would have been answered stands only where nothing was. */
+static bool shadow_accepts(const struct span values[VALUES])
+{
+	return !span_is_present(values[REPLY_SHADOW]) ||
+	       is_reason(values[REPLY_REASON], REASON_NO_CERTIFICATE);
+}
+
 /* An "allowed" that does not say who is no answer, and a refusal never carries a secret. Only who
  * could not read the request, or would not, may leave its correlation id out. */
 static bool reply_accepts(const struct span values[VALUES])
@@ -197,6 +205,8 @@ static bool reply_accepts(const struct span values[VALUES])
 	} else if (span_is_present(values[REPLY_CREDENTIAL])) {
 		return false;
 	}
+	if (!shadow_accepts(values))
+		return false;
 	return span_is_present(values[REPLY_CORRELATION_ID]) ||
 	       is_reason(word, REASON_UNAVAILABLE) || is_reason(word, REASON_FORBIDDEN);
 }
@@ -228,6 +238,7 @@ static const struct field_rule reply_rules[] = {
 	{ REPLY_CREDENTIAL,     0,                   1, CREDENTIAL_MAX_BYTES, NULL },
 	{ REPLY_CORRELATION_ID, 0,                   1, CORRELATION_ID_MAX_BYTES,
 		is_correlation_id },
+	{ REPLY_SHADOW,         0,                   1, REASON_MAX_BYTES, is_word },
 };
 /* clang-format on */
 
@@ -442,6 +453,7 @@ enum error message_write_reply(
 		[REPLY_SUBJECT] = reply->subject,
 		[REPLY_CREDENTIAL] = reply->credential,
 		[REPLY_CORRELATION_ID] = reply->correlation_id,
+		[REPLY_SHADOW] = reply->shadow,
 	};
 
 	return frame_write(&reply_kind, values, buffer, capacity, ret_length);
@@ -507,6 +519,7 @@ enum error message_read_reply(const uint8_t *frame, size_t length, struct reply 
 		.subject = values[REPLY_SUBJECT],
 		.credential = values[REPLY_CREDENTIAL],
 		.correlation_id = values[REPLY_CORRELATION_ID],
+		.shadow = values[REPLY_SHADOW],
 	};
 	return OK;
 }

@@ -22,10 +22,10 @@
 #define EVIDENCE_SECOND_MAX_BYTES 16384u /* the issuer's name beside a subject's */
 #define REMOTE_HOST_MAX_BYTES 256u       /* a DNS name is 255 octets at most, RFC 1035 2.3.4 */
 #define TTY_MAX_BYTES 64u
-#define CORRELATION_ID_MAX_BYTES 64u     /* the module sends 32 hexadecimal digits */
+#define CORRELATION_ID_MAX_BYTES 64u /* the module sends 32 hexadecimal digits */
 #define REASON_MAX_BYTES 64u
-#define FINGERPRINT_HEX_BYTES 64u        /* SHA-256 in lower-case hexadecimal, always whole */
-#define SUBJECT_MAX_BYTES 1024u          /* escaped, cut by the daemon where longer */
+#define FINGERPRINT_HEX_BYTES 64u /* SHA-256 in lower-case hexadecimal, always whole */
+#define SUBJECT_MAX_BYTES 1024u   /* escaped, cut by the daemon where longer */
 #define CREDENTIAL_MAX_BYTES 1024u
 
 /* Whole frames; both leave room for fields that a later minor change adds. */
@@ -78,6 +78,8 @@ struct reply {
 	struct span subject;     /* optional: escaped, printable ASCII */
 	struct span credential;  /* optional: only ever sent to uid 0; wipe the buffer after use */
 	struct span correlation_id; /* byte-equal to the request's */
+	struct span shadow; /* optional, beside REASON_NO_CERTIFICATE alone: the reason word that
+			     * the answer would have had, for the log */
 };
 
 /* What a header says, once it was checked. */

@@ -4,4 +4,4 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
-from boxed import boot_once, fresh_mapping  # noqa: E402, F401
+from boxed import boot_once, fresh_mapping, start_proftpd  # noqa: E402, F401

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from boxed import DATABASE, TREE, installed
+from boxed import DATABASE, TREE, installed, log_in
 
 SOCKET = "/run/certmap/lookup"
 
@@ -232,31 +232,6 @@ def test_edits_by_root_in_a_shell_leave_files_that_the_daemon_can_read(box):
     box.run("rm", "-f", f"{DATABASE}-wal", f"{DATABASE}-shm")
     box.sh(f"umask 077; sqlite3 {DATABASE} \"UPDATE mapping SET note = 'by root'\"")
     assert box.ask()["reason"] == "allowed"
-
-
-@pytest.fixture(scope="module", name="ftps")
-def start_proftpd(booted):
-    """ProFTPD under Debian's own unit, with the shipped example at the places that it names."""
-    booted.sh(f"""
-        cp {TREE}/tests/services/proftpd/proftpd.conf /etc/proftpd/proftpd.conf
-        sed 's,pam_certmap\\.so,{installed("pam_certmap.so")},' \
-            {TREE}/tests/services/proftpd/pam.d/proftpd >/etc/pam.d/proftpd
-        mkdir -p /etc/proftpd/tls
-        cp /root/clients/server.pem /root/clients/server.key /etc/proftpd/tls/
-        cp /root/clients/ca.pem /etc/proftpd/tls/clients-ca.pem
-        echo "127.0.0.1 localhost $(uname -n)" >/etc/hosts
-        systemctl start proftpd.service
-    """)
-    yield
-    booted.run("systemctl", "stop", "proftpd.service")
-
-
-def log_in(box, account, certificate):
-    return box.call("curl", "--silent", "--show-error", "--ipv4", "--ssl-reqd",
-                    "--cacert", "/root/clients/ca.pem", "--user", f"{account}:unused",
-                    "--cert", f"/root/clients/{certificate}.pem",
-                    "--key", f"/root/clients/{certificate}.key",
-                    "ftp://localhost/welcome.txt")
 
 
 def test_login_through_the_installed_services(box, ftps):

@@ -168,3 +168,29 @@ def fresh_mapping(booted):
                "INSERT INTO mapping(account, certificate)"
                "  VALUES('alice', readfile('/root/clients/alice.cer'))")
     return booted
+
+
+@pytest.fixture(scope="module", name="ftps")
+def start_proftpd(booted):
+    """ProFTPD under Debian's own unit, with the shipped example at the places that it names."""
+    booted.sh(f"""
+        cp {TREE}/tests/services/proftpd/proftpd.conf /etc/proftpd/proftpd.conf
+        sed 's,pam_certmap\\.so,{installed("pam_certmap.so")},' \
+            {TREE}/tests/services/proftpd/pam.d/proftpd >/etc/pam.d/proftpd
+        mkdir -p /etc/proftpd/tls
+        cp /root/clients/server.pem /root/clients/server.key /etc/proftpd/tls/
+        cp /root/clients/ca.pem /etc/proftpd/tls/clients-ca.pem
+        echo "127.0.0.1 localhost $(uname -n)" >/etc/hosts
+        systemctl start proftpd.service
+    """)
+    yield
+    booted.run("systemctl", "stop", "proftpd.service")
+
+
+def log_in(box, account, certificate):
+    """An FTPS login that fetches a file: curl, whose exit status 67 is a login denied."""
+    return box.call("curl", "--silent", "--show-error", "--ipv4", "--ssl-reqd",
+                    "--cacert", "/root/clients/ca.pem", "--user", f"{account}:unused",
+                    "--cert", f"/root/clients/{certificate}.pem",
+                    "--key", f"/root/clients/{certificate}.key",
+                    "ftp://localhost/welcome.txt")

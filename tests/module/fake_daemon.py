@@ -19,7 +19,7 @@ REQUEST_FIELDS = {
 }
 REPLY_FIELDS = {
     "reason": 1, "account": 2, "uid": 3, "mapping_id": 4, "fingerprint": 5, "subject": 6,
-    "credential": 7, "correlation_id": 8,
+    "credential": 7, "correlation_id": 8, "shadow": 9,
 }
 CRITICAL_REPLY_FIELDS = ("reason", "account")
 FINGERPRINT = "00112233445566778899aabbccddeeff" * 2

@@ -41,6 +41,8 @@ def test_request_carries_what_pam_knows_and_the_evidence_undecoded(pam):
         run = login(pam, "rhost:192.0.2.7", "tty:ftpd123")
     request, = daemon.requests
     assert re.fullmatch(b"[0-9a-f]{32}", request.pop("correlation_id"))
+    # See test_credential.
+    assert (request.pop("credential_wanted", None) == b"\1") == (os.geteuid() == 0)
     assert request == {
         "phase": b"\1", "mode": b"\1", "service": b"svc", "user": b"nobody", "kind": b"\1",
         "evidence": CERTIFICATE.encode(), "remote_host": b"192.0.2.7", "tty": b"ftpd123"}
@@ -88,6 +90,17 @@ def test_word_of_a_newer_daemon_is_a_refusal(pam):
         run = login(pam)
     assert run.code == AUTH_ERR
     assert run.line.startswith('reason=unknown word="allowed-differently" ')
+    assert run.certmap_environment == {}
+
+
+@pytest.mark.parametrize("shadow", ["allowed", "unmapped", "a-newer-word"])
+def test_shadow_is_no_certificate_and_touches_nothing(pam, shadow):
+    pam.service("source=env:CERT user=set")
+    with pam.refuses("no-certificate", shadow=shadow):
+        run = pam.run("start:svc", "authenticate", "show", environment={"CERT": "x"})
+    assert run.code == CRED_INSUFFICIENT
+    assert run.line.startswith("reason=no-certificate ") and f' shadow="{shadow}"' in run.line
+    assert run.value("user") == ""
     assert run.certmap_environment == {}
 
 

@@ -58,6 +58,7 @@ REPLY_FIELDS = {
     "subject": (6, False, False, "printable", 0, 1024),
     "credential": (7, False, False, "bytes", 1, 1024),
     "correlation-id": (8, False, False, "id", 1, 64),
+    "shadow": (9, False, False, "word", 1, 64),
 }
 
 INTEGERS = {"u8": 1, "u32": 4, "u64": 8}
@@ -181,6 +182,8 @@ def parse_reply(data):
             raise Unusable("allowed without saying who")
     elif "credential" in reply:
         raise Unusable("a credential beside a refusal")
+    if "shadow" in reply and reply["reason"] != "no-certificate":
+        raise Unusable("a shadow beside a verdict")
     if "correlation-id" not in reply and reply["reason"] not in ("unavailable", "forbidden"):
         raise Unusable("no correlation-id")
     if reply.get("uid") == 2**32 - 1 or not 1 <= reply.get("mapping-id", 1) < 2**63:

@@ -18,6 +18,7 @@ import certmap_client
 HERE = pathlib.Path(__file__).resolve().parent
 TREE = HERE.parent.parent
 NOBODY = 65534
+HOUR = 3600
 
 
 def program(variable, name):
@@ -70,6 +71,7 @@ certificate = ca.pem
 private_key = ca.key
 default_md = sha256
 default_days = 30
+default_crl_days = 30
 policy = any
 x509_extensions = client
 [any]
@@ -78,6 +80,15 @@ commonName = supplied
 basicConstraints = critical,CA:FALSE
 keyUsage = critical,digitalSignature
 extendedKeyUsage = clientAuth
+[server]
+basicConstraints = critical,CA:FALSE
+keyUsage = critical,digitalSignature
+extendedKeyUsage = serverAuth
+[authority]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign,cRLSign
+[list]
+authorityKeyIdentifier = keyid
 """
 
 NEW_KEYS = {
@@ -101,13 +112,16 @@ class Pki:
         (directory / "ca.cnf").write_text(CA_CONFIG, encoding="ascii")
         self.openssl("req", "-x509", *NEW_KEYS["ec"], "-nodes", "-keyout", "ca.key",
                      "-out", "ca.pem", "-subj", "/CN=Test CA", "-days", "3650")
+        self.root = Certificate(directory, "ca")
 
     def openssl(self, *arguments):
         return run("openssl", *arguments, cwd=self.directory)
 
-    def leaf(self, name, key="ec", subject=None, key_of=None, start=None, end=None):
+    def leaf(self, name, key="ec", subject=None, key_of=None, start=None, end=None, issuer="ca",
+             profile="client"):
         """The client certificate called `name`. `key_of`: another one whose key it shares. `start`
-        and `end` are its validity, in seconds from now; 30 days from now on where left out."""
+        and `end` are its validity, in seconds from now; 30 days from now on where left out.
+        `issuer` names an authority, `profile` a section of the configuration."""
         if name in self.made:
             return self.made[name]
         new_key = ("-key", f"{key_of}.key") if key_of else (
@@ -120,9 +134,39 @@ class Pki:
         if end is not None:
             validity += ("-enddate", _asn1_time(end))
         self.openssl("ca", "-batch", "-notext", "-config", "ca.cnf", *validity,
-                     "-in", f"{name}.csr", "-out", f"{name}.pem")
+                     "-cert", f"{issuer}.pem", "-keyfile", f"{issuer}.key",
+                     "-extensions", profile, "-in", f"{name}.csr", "-out", f"{name}.pem")
         self.made[name] = Certificate(self.directory, name)
         return self.made[name]
+
+    def intermediate(self, name, issuer="ca"):
+        """The authority called `name`, below another one."""
+        return self.leaf(name, issuer=issuer, profile="authority")
+
+    def other_root(self, name):
+        """An authority that has nothing to do with the others."""
+        if name not in self.made:
+            self.openssl("req", "-x509", *NEW_KEYS["ec"], "-nodes", "-keyout", f"{name}.key",
+                         "-out", f"{name}.pem", "-subj", f"/CN={name}", "-days", "3650")
+            self.made[name] = Certificate(self.directory, name)
+        return self.made[name]
+
+    def revocation_list(self, name, revoked=(), issuer="ca", start=-HOUR, end=24 * HOUR):
+        """Writes a list with these certificates on it as NAME.crl (PEM) and NAME.crl.der; its
+        name. `start` and `end`: when it was made and when the next one comes, in seconds from
+        now."""
+        # A book of its own: what one list names is not on the next.
+        (self.directory / f"{name}.index").write_text("", encoding="ascii")
+        (self.directory / f"{name}.cnf").write_text(
+            CA_CONFIG.replace("index.txt", f"{name}.index"), encoding="ascii")
+        as_issuer = ("ca", "-batch", "-config", f"{name}.cnf",
+                     "-cert", f"{issuer}.pem", "-keyfile", f"{issuer}.key")
+        for certificate in revoked:
+            self.openssl(*as_issuer, "-revoke", certificate.path)
+        self.openssl(*as_issuer, "-gencrl", "-crlexts", "list", "-out", f"{name}.crl",
+                     "-crl_lastupdate", _asn1_time(start), "-crl_nextupdate", _asn1_time(end))
+        self.openssl("crl", "-in", f"{name}.crl", "-outform", "DER", "-out", f"{name}.crl.der")
+        return name
 
 
 def _asn1_time(seconds):
@@ -193,6 +237,12 @@ class Database:
                    "certificate": f"readfile('{certificate.name}.cer')", **columns}
         return int(self.sql(f"INSERT INTO mapping({', '.join(columns)}) "
                             f"VALUES({', '.join(map(str, columns.values()))});"
+                            "SELECT last_insert_rowid();"))
+
+    def trust(self, kind, name, service="*"):
+        """Adds the file of this name to the table trust; the row's id."""
+        return int(self.sql("INSERT INTO trust(service, kind, content) "
+                            f"VALUES('{service}', '{kind}', readfile('{name}'));"
                             "SELECT last_insert_rowid();"))
 
 

@@ -260,8 +260,8 @@ def test_add_shows_what_is_in_the_certificate(tool, alice):
         "subject": facts["subject"], "issuer": facts["issuer"],
         "serial": facts["serial"].lower(), "fingerprint": alice.fingerprint,
         "not_before": facts["notBefore"].rstrip("Z"), "not_after": facts["notAfter"].rstrip("Z"),
-        "valid_from": None, "valid_until": None, "replaces": None, "account_uid": NOBODY,
-        "note": "her laptop"}
+        "valid_from": None, "valid_until": None, "replaces": None, "staged_until": None,
+        "account_uid": NOBODY, "note": "her laptop", "last_used": None, "uses": None}
 
 
 def test_add_says_the_same_in_words(tool, alice):

@@ -1037,7 +1037,25 @@ def test_a_stored_password_is_for_root_alone(open_to_nobody, alice):
     daemon = open_to_nobody
     assert as_nobody(lambda: daemon.reason(alice, credential_wanted=1)) == "forbidden"
     assert as_nobody(lambda: daemon.reason(alice, credential_wanted=0)) == "allowed"
+    assert daemon.reason(alice, credential_wanted=1) == "allowed"
+
+
+def test_a_service_that_delivers_passwords_lets_nobody_in_without_his(mapped, daemon, alice):
+    mapped.sql("UPDATE service SET deliver_credential = 1;")
     assert daemon.reason(alice, credential_wanted=1) == "credential-unavailable"
+    # Who can't have one does not ask.
+    assert daemon.reason(alice, credential_wanted=0) == "allowed"
+
+
+def test_a_service_in_shadow_mode_hears_of_no_certificate(mapped, daemon, alice, bob):
+    mapped.sql("INSERT INTO service (name, shadow) VALUES ('proftpd', 1);")
+    for evidence, user, reason in ((alice, "alice", "allowed"), (alice, "bob", "account-mismatch"),
+                                   (bob, "bob", "unmapped"), ("junk", "bob",
+                                                              "malformed-certificate")):
+        reply = daemon.ask(evidence, user, service="proftpd")
+        assert (reply["reason"], reply["shadow"]) == ("no-certificate", reason)
+        assert not {"account", "mapping-id", "fingerprint", "credential"} & set(reply)
+    assert daemon.reason(alice, "alice", service="other") == "allowed"
 
 
 # Start and end -----------------------------------------------------------------------------------

@@ -126,6 +126,7 @@ def test_field_tables_equal_those_of_the_client(title, fields):
     ("The reply", "subject", "SUBJECT_MAX_BYTES"),
     ("The reply", "credential", "CREDENTIAL_MAX_BYTES"),
     ("The reply", "correlation-id", "CORRELATION_ID_MAX_BYTES"),
+    ("The reply", "shadow", "REASON_MAX_BYTES"),
 ])
 def test_field_tables_equal_the_table_of_limits(title, name, limit):
     limits = {name.strip("`"): int(value) for name, value in tables(section("Limits"))[0]}
@@ -159,7 +160,7 @@ def reply_with(**changes):
     b"X" + example("reply")[1:], client.frame(client.REPLY, b"", version=2),
     client.frame(client.REQUEST, example("reply")[12:]),
     client.frame(client.REPLY, example("reply")[12:], reserved=b"\0\1"),
-    client.frame(client.REPLY, example("reply")[12:] + client.field(0x8009, b"")),
+    client.frame(client.REPLY, example("reply")[12:] + client.field(0x800a, b"")),
     client.frame(client.REPLY, example("reply")[12:] + client.field(8, b"00c0ffee")),
     client.frame(client.REPLY, example("reply")[12:] + client.field(0, b"")),
     reply_with(account=None), reply_with(mapping_id=None), reply_with(fingerprint=None),
@@ -168,14 +169,15 @@ def reply_with(**changes):
     reply_with(reason=None), reply_with(reason="Allowed"), reply_with(fingerprint="A" * 64),
     reply_with(subject=b"CN=\xc3\xa4"), reply_with(correlation_id=None),
     reply_with(reason="unmapped", credential=b"hunter2"),
-], ids=range(27))
+    reply_with(shadow="unmapped"),
+], ids=range(28))
 def test_client_refuses_what_the_page_forbids(data):
     with pytest.raises(client.Unusable):
         client.parse_reply(data)
 
 
 @pytest.mark.parametrize("data", [
-    client.frame(client.REPLY, example("reply")[12:] + client.field(9, b"newer")),
+    client.frame(client.REPLY, example("reply")[12:] + client.field(10, b"newer")),
     reply_with(uid=None), reply_with(subject=None), reply_with(subject=""),
     reply_with(credential=b"\0\xff"), reply_with(reason="quota-exceeded"),
 ], ids=range(6))

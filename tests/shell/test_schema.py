@@ -452,13 +452,13 @@ def test_deleting_takes_facts_and_queue_along_under_every_pragma(mapped, bob, pr
     ("INSERT INTO service(name, enabled) VALUES('sshd', 1) ON CONFLICT(name) DO UPDATE"
      " SET enabled = 1;", "has its row"),
     ("INSERT INTO service(name) VALUES('ProFTPD');", "lower case"),
-    ("INSERT INTO service(name) VALUES('');", "name must be"),
+    ("INSERT INTO service(name) VALUES('');", "service must be"),
     ("INSERT INTO service(name) VALUES(x'78');", "cannot store BLOB"),
-    ("INSERT INTO service(name) VALUES('**');", "name must be"),
-    ("INSERT INTO service(name) VALUES('a*');", "name must be"),
-    ("INSERT INTO service(name) VALUES('a/b');", "name must be"),
-    ("INSERT INTO service(name) VALUES('x' || char(0));", "name must be"),
-    ("INSERT INTO service(name) VALUES('*' || char(0));", "name must be"),
+    ("INSERT INTO service(name) VALUES('**');", "service must be"),
+    ("INSERT INTO service(name) VALUES('a*');", "service must be"),
+    ("INSERT INTO service(name) VALUES('a/b');", "service must be"),
+    ("INSERT INTO service(name) VALUES('x' || char(0));", "service must be"),
+    ("INSERT INTO service(name) VALUES('*' || char(0));", "service must be"),
     ("UPDATE service SET enabled = 2;", "enabled is 0, 1 or NULL"),
     ("UPDATE service SET inherit = 2;", "inherit is 0, 1 or NULL"),
     ("UPDATE service SET certificates_per_account = 0;", "1 to 1000"),
@@ -517,8 +517,9 @@ def test_history_has_every_change_of_a_mapping(mapped, alice, bob):
     for row in rows:
         assert (row["who"], row["object"], row["mapping_id"], row["is_now"]) == (
             None, "mapping", 1, 1)
-    bare = {"service": "*", "account": "alice", "enabled": 1, "replaces": None, "valid_from": None,
-            "valid_until": None, "account_uid": None, "note": None}
+    bare = {"service": "*", "account": "alice", "enabled": 1, "replaces": None,
+            "staged_until": None, "valid_from": None, "valid_until": None, "account_uid": None,
+            "note": None}
     noted = {**bare, "note": "laptop"}
     last = {**noted, "account": "carol", "enabled": 0, "account_uid": 7}
     assert [(row["old"] and json.loads(row["old"]), row["new"] and json.loads(row["new"]))

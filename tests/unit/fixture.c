@@ -81,8 +81,8 @@ void fixture_map(struct fixture *f, const char *service, const char *account, st
 
 	assert_int_equal(
 		sqlite3_prepare_v2(f->shell,
-			"INSERT INTO mapping (service, account, certificate) VALUES (?1, ?2, ?3)", -1,
-			&statement, NULL),
+			"INSERT INTO mapping (service, account, certificate) VALUES (?1, ?2, ?3)",
+			-1, &statement, NULL),
 		SQLITE_OK);
 	sqlite3_bind_text(statement, 1, service, -1, SQLITE_STATIC);
 	sqlite3_bind_text(statement, 2, account, -1, SQLITE_STATIC);
@@ -102,8 +102,8 @@ static void add_attributes(X509_NAME *name, const char *attributes)
 		value = strchr(pair, '=');
 		assert_non_null(value);
 		*value++ = '\0';
-		assert_true(X509_NAME_add_entry_by_txt(name, pair, MBSTRING_UTF8,
-			(const unsigned char *)value, -1, -1, 0));
+		assert_true(X509_NAME_add_entry_by_txt(
+			name, pair, MBSTRING_UTF8, (const unsigned char *)value, -1, -1, 0));
 	}
 }
 

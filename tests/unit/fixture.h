@@ -12,8 +12,8 @@
 
 struct fixture {
 	char directory[64];
-	char path[96];      /* of the database, from the migrations */
-	sqlite3 *shell;     /* a person's handle */
+	char path[96];  /* of the database, from the migrations */
+	sqlite3 *shell; /* a person's handle */
 };
 
 void fixture_init(struct fixture *f);
@@ -23,8 +23,7 @@ void fixture_done(struct fixture *f);
 void fixture_reopen(struct fixture *f);
 
 /* Runs SQL as the person; fails the test if it is refused. */
-__attribute__((format(printf, 2, 3))) void fixture_run(
-	struct fixture *f, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void fixture_run(struct fixture *f, const char *format, ...);
 
 /* Brings everything committed from the WAL into the file itself. */
 void fixture_checkpoint(struct fixture *f);

@@ -47,7 +47,8 @@ static void a_value_cannot_forge_a_field_or_a_line(void **state)
 	log_add(&line, "asked", span_of_string(""));
 	log_add(&line, "asked", span_of_string("%n%s"));
 	assert_string_equal(line.message,
-		"lookup asked=\"x reason=allowed\" asked=\"x\\x22 reason=allowed\" asked=x\\x0aforged"
+		"lookup asked=\"x reason=allowed\" asked=\"x\\x22 reason=allowed\" "
+		"asked=x\\x0aforged"
 		" asked=\\x1b[31mred\\xe2\\x80\\xae asked=\"\" asked=%n%s");
 	for (size_t i = 0; i < line.field_count; i++)
 		assert_null(strchr(line.fields[i], '\n'));

@@ -32,7 +32,7 @@ static int set_up(void **state)
 	fixture_init(&s->f);
 	s->der = fixture_certificate("alice");
 	s->pem = fixture_pem(s->der);
-	assert_int_equal(lookup_new(s->f.path, geteuid(), &s->lookup), OK);
+	assert_int_equal(lookup_new(s->f.path, geteuid(), LOOKUP_SERVES, &s->lookup), OK);
 	*state = s;
 	return 0;
 }
@@ -147,11 +147,11 @@ static void a_long_queue_holds_up_misses_but_no_hits(void **state)
 	assert_int_equal(run(s, &miss, false), REASON_UNAVAILABLE);
 	assert_true(fixture_number(&s->f, "SELECT count(*) FROM pending") > 0);
 
-	while (lookup_has_work(s->lookup))
+	while (lookup_due_usec(s->lookup) == 0)
 		assert_true(lookup_work(s->lookup));
 	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM pending"), 0);
-	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM fact WHERE problem IS NULL"),
-		MANY + 1);
+	assert_int_equal(
+		fixture_number(&s->f, "SELECT count(*) FROM fact WHERE problem IS NULL"), MANY + 1);
 	assert_int_equal(run(s, &miss, true), REASON_UNMAPPED);
 	free(pem);
 	free((void *)stranger.bytes);
@@ -166,7 +166,7 @@ static void a_long_queue_that_nobody_may_settle_ends_as_unavailable(void **state
 	fixture_run(&s->f, "BEGIN IMMEDIATE");
 	assert_int_equal(run(s, &miss, true), REASON_UNKNOWN);
 	assert_int_equal(run(s, &miss, false), REASON_UNAVAILABLE);
-	assert_true(lookup_has_work(s->lookup));
+	assert_int_equal(lookup_due_usec(s->lookup), 0);
 	assert_false(lookup_work(s->lookup));
 	fixture_run(&s->f, "COMMIT");
 }
@@ -191,8 +191,9 @@ static void the_same_certificate_in_another_encoding_is_a_duplicate(void **state
 	fixture_map(&s->f, "*", "alice", s->der);
 	fixture_map(&s->f, "*", "bob", span_of_string(s->pem));
 	assert_int_equal(ask_alice(s), REASON_ALLOWED);
-	assert_int_equal(fixture_number(&s->f,
-				 "SELECT problem = 'duplicate of mapping 1' FROM fact WHERE mapping_id = 2"),
+	assert_int_equal(
+		fixture_number(&s->f,
+			"SELECT problem = 'duplicate of mapping 1' FROM fact WHERE mapping_id = 2"),
 		1);
 	/* While nothing can be written the answer is the same. */
 	fixture_run(&s->f, "UPDATE mapping SET service = 'x'; UPDATE mapping SET service = '*'");
@@ -410,22 +411,17 @@ static void names_count_only_where_the_service_accepts_them(void **state)
 	assert_int_equal(ask_kind(s, EVIDENCE_NAMES, subject, issuer, &outcome),
 		REASON_EVIDENCE_NOT_ACCEPTED);
 	fixture_run(&s->f, "INSERT INTO service (name, accept_names) VALUES ('proftpd', 1)");
+	assert_int_equal(ask_kind(s, EVIDENCE_NAMES, subject, issuer, &outcome), REASON_ALLOWED);
+	assert_int_equal(ask_kind(s, EVIDENCE_NAMES, subject, subject, &outcome), REASON_UNMAPPED);
+	assert_int_equal(ask_kind(s, EVIDENCE_NAMES, "CN=CA", issuer, &outcome), REASON_UNMAPPED);
 	assert_int_equal(
-		ask_kind(s, EVIDENCE_NAMES, subject, issuer, &outcome), REASON_ALLOWED);
-	assert_int_equal(
-		ask_kind(s, EVIDENCE_NAMES, subject, subject, &outcome), REASON_UNMAPPED);
-	assert_int_equal(
-		ask_kind(s, EVIDENCE_NAMES, "CN=CA", issuer, &outcome), REASON_UNMAPPED);
-	assert_int_equal(ask_kind(s, EVIDENCE_NAME, "CZ", NULL, &outcome),
-		REASON_EVIDENCE_NOT_ACCEPTED);
+		ask_kind(s, EVIDENCE_NAME, "CZ", NULL, &outcome), REASON_EVIDENCE_NOT_ACCEPTED);
 
 	fixture_map(&s->f, "*", "bob", twin);
 	fixture_run(&s->f, "BEGIN IMMEDIATE");
-	assert_int_equal(
-		ask_kind(s, EVIDENCE_NAMES, subject, issuer, &outcome), REASON_AMBIGUOUS);
+	assert_int_equal(ask_kind(s, EVIDENCE_NAMES, subject, issuer, &outcome), REASON_AMBIGUOUS);
 	fixture_run(&s->f, "COMMIT");
-	assert_int_equal(
-		ask_kind(s, EVIDENCE_NAMES, subject, issuer, &outcome), REASON_AMBIGUOUS);
+	assert_int_equal(ask_kind(s, EVIDENCE_NAMES, subject, issuer, &outcome), REASON_AMBIGUOUS);
 	free(subject);
 	free(issuer);
 	free((void *)der.bytes);
@@ -458,6 +454,181 @@ static void one_name_must_stand_on_one_mapping_alone(void **state)
 		fixture_number(&s->f, "SELECT count(*) FROM fact_name WHERE mapping_id = 2"), 0);
 	free((void *)der.bytes);
 	free((void *)other.bytes);
+}
+
+/* Alice's renewed certificate is staged beside the one in force. */
+static struct span stage_renewal(struct scene *s, char **ret_pem)
+{
+	struct span renewed = fixture_certificate("alice");
+
+	fixture_map(&s->f, "*", "alice", s->der);
+	fixture_run(&s->f, "UPDATE mapping SET enabled = 0");
+	fixture_map(&s->f, "*", "alice", renewed);
+	fixture_run(&s->f, "UPDATE mapping SET enabled = 0, replaces = 1 WHERE id = 2;"
+			   "UPDATE mapping SET enabled = 1 WHERE id = 1");
+	*ret_pem = fixture_pem(renewed);
+	return renewed;
+}
+
+static int64_t enabled_id(struct scene *s)
+{
+	assert_int_equal(
+		fixture_number(&s->f, "SELECT count(*) FROM mapping WHERE enabled = 1"), 1);
+	return fixture_number(&s->f, "SELECT id FROM mapping WHERE enabled = 1");
+}
+
+static void the_first_login_with_a_staged_certificate_puts_it_into_force(void **state)
+{
+	struct scene *s = *state;
+	char *pem;
+	struct span renewed = stage_renewal(s, &pem);
+	struct request request = ask_with("alice", span_of_string(pem));
+	struct lookup_outcome outcome;
+
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	assert_int_equal(enabled_id(s), 1);
+	assert_int_equal(lookup_run(s->lookup, &request, true, &outcome), LOOKUP_DONE);
+	assert_int_equal(outcome.reason, REASON_ALLOWED);
+	assert_true(outcome.took_over);
+	assert_int_equal(enabled_id(s), 2);
+	assert_int_equal(ask_alice(s), REASON_MAPPING_DISABLED);
+	assert_int_equal(lookup_run(s->lookup, &request, true, &outcome), LOOKUP_DONE);
+	assert_int_equal(outcome.reason, REASON_ALLOWED);
+	assert_false(outcome.took_over);
+	assert_int_equal(
+		fixture_number(&s->f, "SELECT count(*) FROM history WHERE who = 'certmapd'"), 2);
+	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM actor"), 0);
+	free(pem);
+	free((void *)renewed.bytes);
+}
+
+static void nothing_else_puts_a_staged_certificate_into_force(void **state)
+{
+	struct scene *s = *state;
+	char *pem, key[65];
+	struct span renewed = stage_renewal(s, &pem);
+	struct request request = ask_with("bob", span_of_string(pem));
+	struct lookup_outcome outcome;
+	char fingerprint[65];
+
+	assert_int_equal(run(s, &request, true), REASON_ACCOUNT_MISMATCH);
+	request.user = span_of_string("alice");
+	assert_int_equal(enabled_id(s), 1);
+	fixture_run(&s->f, "INSERT INTO service (name, shadow) VALUES ('proftpd', 1)");
+	assert_int_equal(lookup_run(s->lookup, &request, true, &outcome), LOOKUP_DONE);
+	assert_int_equal(outcome.reason, REASON_MAPPING_DISABLED);
+	snprintf(fingerprint, sizeof fingerprint, "%s", outcome.fingerprint);
+	fixture_run(&s->f, "DELETE FROM service WHERE name = 'proftpd'");
+	fixture_key_fingerprint(renewed, key);
+	assert_int_equal(ask_kind(s, EVIDENCE_KEY, key, NULL, &outcome), REASON_MAPPING_DISABLED);
+	assert_int_equal(ask_kind(s, EVIDENCE_FINGERPRINT, fingerprint, NULL, &outcome),
+		REASON_MAPPING_DISABLED);
+	fixture_run(&s->f, "UPDATE mapping SET staged_until = unixepoch() - 1 WHERE id = 2");
+	assert_int_equal(run(s, &request, true), REASON_MAPPING_DISABLED);
+	fixture_run(&s->f, "UPDATE mapping SET staged_until = NULL WHERE id = 2;"
+			   "UPDATE mapping SET enabled = 0 WHERE id = 1");
+	assert_int_equal(run(s, &request, true), REASON_MAPPING_DISABLED);
+	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM mapping WHERE enabled"), 0);
+	free(pem);
+	free((void *)renewed.bytes);
+}
+
+static void a_renewal_without_a_write_lock_is_unavailable_and_comes_later(void **state)
+{
+	struct scene *s = *state;
+	char *pem;
+	struct span renewed = stage_renewal(s, &pem);
+	struct request request = ask_with("alice", span_of_string(pem));
+
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	fixture_run(&s->f, "BEGIN IMMEDIATE");
+	assert_int_equal(run(s, &request, true), REASON_UNKNOWN); /* waits */
+	assert_int_equal(run(s, &request, false), REASON_UNAVAILABLE);
+	fixture_run(&s->f, "COMMIT");
+	assert_int_equal(run(s, &request, true), REASON_ALLOWED);
+	assert_int_equal(enabled_id(s), 2);
+	free(pem);
+	free((void *)renewed.bytes);
+}
+
+static void a_renewal_takes_force_when_the_other_mapping_is_gone(void **state)
+{
+	struct scene *s = *state;
+	char *pem;
+	struct span renewed = stage_renewal(s, &pem);
+	struct request request = ask_with("alice", span_of_string(pem));
+	struct span third = fixture_certificate("alice");
+
+	fixture_run(&s->f, "DELETE FROM mapping WHERE id = 1");
+	/* The account has another certificate by now: the staged one is not its renewal any more.
+	 */
+	fixture_map(&s->f, "*", "alice", third);
+	assert_int_equal(run(s, &request, true), REASON_MAPPING_DISABLED);
+	assert_int_equal(enabled_id(s), 3);
+	fixture_run(&s->f, "DELETE FROM mapping WHERE id = 3");
+	assert_int_equal(run(s, &request, true), REASON_ALLOWED);
+	assert_int_equal(enabled_id(s), 2);
+	free(pem);
+	free((void *)renewed.bytes);
+	free((void *)third.bytes);
+}
+
+static void a_shadowed_service_is_watched_and_never_allowed(void **state)
+{
+	struct scene *s = *state;
+	struct request request = ask_with("alice", span_of_string(s->pem));
+	struct lookup_outcome outcome;
+
+	fixture_map(&s->f, "*", "alice", s->der);
+	fixture_run(&s->f, "UPDATE service SET shadow = 1");
+	assert_int_equal(lookup_run(s->lookup, &request, true, &outcome), LOOKUP_DONE);
+	assert_int_equal(outcome.reason, REASON_ALLOWED);
+	assert_true(outcome.is_shadow);
+	assert_int_equal(lookup_due_usec(s->lookup), UINT64_MAX); /* it was no use of the mapping */
+	/* A session from before goes on. */
+	request.phase = PHASE_ACCOUNT;
+	request.kind = EVIDENCE_FINGERPRINT;
+	char fingerprint[65];
+	snprintf(fingerprint, sizeof fingerprint, "%s", outcome.fingerprint);
+	request.evidence = span_of_string(fingerprint);
+	assert_int_equal(lookup_run(s->lookup, &request, true, &outcome), LOOKUP_DONE);
+	assert_int_equal(outcome.reason, REASON_ALLOWED);
+	assert_false(outcome.is_shadow);
+}
+
+static void uses_are_written_in_one_batch_without_history(void **state)
+{
+	struct scene *s = *state;
+	int64_t entries;
+
+	fixture_map(&s->f, "*", "alice", s->der);
+	entries = fixture_number(&s->f, "SELECT count(*) FROM history");
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM usage"), 0);
+	assert_true(lookup_due_usec(s->lookup) < UINT64_MAX);
+	fixture_run(&s->f, "BEGIN IMMEDIATE");
+	assert_false(lookup_work(s->lookup));
+	fixture_run(&s->f, "ROLLBACK");
+	assert_true(lookup_work(s->lookup));
+	assert_int_equal(fixture_number(&s->f, "SELECT uses FROM usage WHERE mapping_id = 1"), 3);
+	assert_int_equal(
+		fixture_number(&s->f, "SELECT abs(last_used - unixepoch()) < 10 FROM usage"), 1);
+	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM history"), entries);
+	assert_int_equal(lookup_due_usec(s->lookup), UINT64_MAX);
+	fixture_run(&s->f, "DELETE FROM mapping");
+	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM usage"), 0);
+}
+
+static void trust_is_in_force_at_the_next_lookup(void **state)
+{
+	struct scene *s = *state;
+
+	fixture_map(&s->f, "*", "alice", s->der);
+	fixture_run(&s->f, "UPDATE service SET require_trust = 1, revocation = 'off'");
+	assert_int_equal(ask_alice(s), REASON_UNTRUSTED_ISSUER);
+	fixture_run(&s->f, "UPDATE service SET require_trust = 0");
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
 }
 
 static void each_edit_is_witnessed_once(void **state)
@@ -499,6 +670,13 @@ int main(void)
 		lookup_test(a_key_of_two_accounts_is_refused_whether_read_or_queued),
 		lookup_test(names_count_only_where_the_service_accepts_them),
 		lookup_test(one_name_must_stand_on_one_mapping_alone),
+		lookup_test(the_first_login_with_a_staged_certificate_puts_it_into_force),
+		lookup_test(nothing_else_puts_a_staged_certificate_into_force),
+		lookup_test(a_renewal_without_a_write_lock_is_unavailable_and_comes_later),
+		lookup_test(a_renewal_takes_force_when_the_other_mapping_is_gone),
+		lookup_test(a_shadowed_service_is_watched_and_never_allowed),
+		lookup_test(uses_are_written_in_one_batch_without_history),
+		lookup_test(trust_is_in_force_at_the_next_lookup),
 		lookup_test(each_edit_is_witnessed_once),
 	};
 

@@ -435,8 +435,11 @@ static void reply_fields_keep_their_rules(void **state)
 		{ "allowed without correlation id", { 0x0008, NULL, 0 }, ERROR_MALFORMED },
 		{ "correlation id of 65 bytes", { 0x0008, filler, 65 }, ERROR_TOO_LARGE },
 		{ "correlation id with a dot", { 0x0008, BYTES("a.b") }, ERROR_MALFORMED },
-		{ "unknown field", { 0x0009, BYTES("new") }, OK },
-		{ "unknown critical field", { 0x8009, BYTES("new") }, ERROR_VERSION },
+		{ "shadow beside allowed", { 0x0009, BYTES("unmapped") }, ERROR_MALFORMED },
+		{ "shadow empty", { 0x0009, BYTES("") }, ERROR_MALFORMED },
+		{ "shadow of 65 bytes", { 0x0009, filler, 65 }, ERROR_TOO_LARGE },
+		{ "unknown field", { 0x000a, BYTES("new") }, OK },
+		{ "unknown critical field", { 0x800a, BYTES("new") }, ERROR_VERSION },
 		{ "a request's number", { 0x800b, BYTES("\x01") }, ERROR_VERSION },
 	};
 
@@ -470,6 +473,26 @@ static void names_need_a_second_part_within_its_limit(void **state)
 			assert_int_equal(request.evidence_second.length, rows[i].field.length);
 		free(frame.bytes);
 	}
+}
+
+static void reply_has_a_shadow_beside_no_certificate_alone(void **state)
+{
+	uint8_t frame[REPLY_MAX_BYTES];
+	struct reply reply = {
+		.reason = REASON_NO_CERTIFICATE,
+		.shadow = span_of_string("allowed"),
+		.correlation_id = span_of_string("1"),
+	}, read = { 0 };
+	size_t length;
+
+	(void)state;
+	assert_int_equal(message_write_reply(&reply, frame, sizeof frame, &length), OK);
+	assert_int_equal(message_read_reply(frame, length, &read), OK);
+	assert_int_equal(read.reason, REASON_NO_CERTIFICATE);
+	assert_true(span_is_equal(read.shadow, span_of_string("allowed")));
+	reply.reason = REASON_UNMAPPED;
+	assert_int_equal(
+		message_write_reply(&reply, frame, sizeof frame, &length), ERROR_MALFORMED);
 }
 
 static void reply_with_a_newer_reason_is_read_and_is_no_yes(void **state)
@@ -806,6 +829,7 @@ int main(void)
 		cmocka_unit_test(request_fields_keep_their_rules),
 		cmocka_unit_test(reply_fields_keep_their_rules),
 		cmocka_unit_test(names_need_a_second_part_within_its_limit),
+		cmocka_unit_test(reply_has_a_shadow_beside_no_certificate_alone),
 		cmocka_unit_test(reply_with_a_newer_reason_is_read_and_is_no_yes),
 		cmocka_unit_test(reply_may_lack_its_correlation_id_only_where_nothing_was_read),
 		cmocka_unit_test(frames_of_another_length_than_they_say_are_refused),

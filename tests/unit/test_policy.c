@@ -78,6 +78,30 @@ static void certify_earlier(struct policy_case *c, struct mapping *m)
 	m->not_after_sec = NOW - 1;
 }
 
+static void doubt_issuer(struct policy_case *c, struct mapping *m)
+{
+	(void)c;
+	m->trust = MAPPING_UNTRUSTED;
+}
+
+static void misuse(struct policy_case *c, struct mapping *m)
+{
+	(void)c;
+	m->trust = MAPPING_WRONG_USAGE;
+}
+
+static void revoke(struct policy_case *c, struct mapping *m)
+{
+	(void)c;
+	m->trust = MAPPING_REVOKED;
+}
+
+static void lose_list(struct policy_case *c, struct mapping *m)
+{
+	(void)c;
+	m->trust = MAPPING_REVOCATION_UNKNOWN;
+}
+
 static void ask_for_another(struct policy_case *c, struct mapping *m)
 {
 	(void)m;
@@ -95,6 +119,10 @@ static const struct gate gates[] = {
 	{ "mapping expired", REASON_MAPPING_EXPIRED, end_earlier },
 	{ "certificate not yet valid", REASON_CERTIFICATE_NOT_YET_VALID, certify_later },
 	{ "certificate expired", REASON_CERTIFICATE_EXPIRED, certify_earlier },
+	{ "untrusted issuer", REASON_UNTRUSTED_ISSUER, doubt_issuer },
+	{ "wrong usage", REASON_WRONG_USAGE, misuse },
+	{ "revoked", REASON_REVOKED, revoke },
+	{ "revocation unknown", REASON_REVOCATION_UNKNOWN, lose_list },
 	{ "another account", REASON_ACCOUNT_MISMATCH, ask_for_another },
 };
 
@@ -107,6 +135,8 @@ static struct mapping sound_mapping(void)
 		.account = "alice",
 		.is_identical = true,
 		.enabled = true,
+		.trust = MAPPING_TRUST_NOT_REQUIRED,
+		.staged_until_sec = MAPPING_NO_LIMIT,
 		.valid_from_sec = MAPPING_NO_LIMIT,
 		.valid_until_sec = MAPPING_NO_LIMIT,
 		.not_before_sec = NOW - 10,
@@ -139,6 +169,87 @@ static void a_sound_case_is_allowed(void **state)
 	assert_ptr_equal(verdict.mapping, &m);
 }
 
+static void trust_that_nobody_looked_at_is_asked_for_and_never_a_yes(void **state)
+{
+	struct mapping m = sound_mapping();
+	struct policy_case c = sound_case(&m, 1);
+	struct policy_verdict verdict;
+
+	(void)state;
+	m.trust = MAPPING_TRUST_UNKNOWN;
+	verdict = policy_decide(&c);
+	assert_int_equal(verdict.reason, REASON_UNKNOWN);
+	assert_true(verdict.needs_trust);
+	assert_ptr_equal(verdict.mapping, &m);
+	/* Only for a mapping that passes every gate before. */
+	m.enabled = false;
+	assert_int_equal(policy_decide(&c).reason, REASON_MAPPING_DISABLED);
+	assert_false(policy_decide(&c).needs_trust);
+	m.enabled = true;
+	m.trust = MAPPING_TRUSTED;
+	assert_int_equal(policy_decide(&c).reason, REASON_ALLOWED);
+}
+
+static struct mapping staged_mapping(void)
+{
+	struct mapping m = sound_mapping();
+
+	m.enabled = false;
+	m.is_staged = m.may_replace = true;
+	return m;
+}
+
+static void a_staged_mapping_takes_over_where_every_gate_allows_it(void **state)
+{
+	struct mapping m = staged_mapping();
+	struct policy_case c = sound_case(&m, 1);
+
+	(void)state;
+	assert_int_equal(policy_decide(&c).reason, REASON_MAPPING_DISABLED);
+	assert_false(policy_decide(&c).stages);
+	c.may_stage = true;
+	assert_int_equal(policy_decide(&c).reason, REASON_ALLOWED);
+	assert_true(policy_decide(&c).stages);
+	c.asked = span_of_string("bob");
+	assert_int_equal(policy_decide(&c).reason, REASON_ACCOUNT_MISMATCH);
+	assert_false(policy_decide(&c).stages);
+}
+
+static void an_enabled_mapping_stages_nothing(void **state)
+{
+	struct mapping m = sound_mapping();
+	struct policy_case c = sound_case(&m, 1);
+
+	(void)state;
+	c.may_stage = true;
+	assert_int_equal(policy_decide(&c).reason, REASON_ALLOWED);
+	assert_false(policy_decide(&c).stages);
+}
+
+static void a_staged_mapping_waits_where_the_other_one_was_disabled(void **state)
+{
+	struct mapping m = staged_mapping();
+	struct policy_case c = sound_case(&m, 1);
+
+	(void)state;
+	c.may_stage = true;
+	m.may_replace = false;
+	assert_int_equal(policy_decide(&c).reason, REASON_MAPPING_DISABLED);
+}
+
+static void a_staging_lapses_after_its_last_second(void **state)
+{
+	struct mapping m = staged_mapping();
+	struct policy_case c = sound_case(&m, 1);
+
+	(void)state;
+	c.may_stage = true;
+	m.staged_until_sec = NOW;
+	assert_int_equal(policy_decide(&c).reason, REASON_ALLOWED);
+	m.staged_until_sec = NOW - 1;
+	assert_int_equal(policy_decide(&c).reason, REASON_MAPPING_DISABLED);
+}
+
 static void a_zero_initialised_case_is_refused(void **state)
 {
 	struct policy_case c = { 0 };
@@ -161,10 +272,17 @@ static void each_gate_names_its_reason(void **state)
 	}
 }
 
-/* The two kinds of evidence share one gate, and no two of its findings come together. */
+/* The findings of one gate never come together: evidence has one, and so has a chain. */
+static bool is_of_trust(size_t i)
+{
+	return gates[i].break_it == doubt_issuer || gates[i].break_it == misuse ||
+	       gates[i].break_it == revoke || gates[i].break_it == lose_list;
+}
+
 static bool exclude_each_other(size_t i, size_t j)
 {
-	return gates[i].break_it == refuse_kind && gates[j].break_it == break_evidence;
+	return (gates[i].break_it == refuse_kind && gates[j].break_it == break_evidence) ||
+	       (is_of_trust(i) && is_of_trust(j));
 }
 
 static void of_two_failing_gates_the_first_names_the_reason(void **state)
@@ -382,6 +500,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_sound_case_is_allowed),
 		cmocka_unit_test(a_zero_initialised_case_is_refused),
+		cmocka_unit_test(trust_that_nobody_looked_at_is_asked_for_and_never_a_yes),
+		cmocka_unit_test(a_staged_mapping_takes_over_where_every_gate_allows_it),
+		cmocka_unit_test(an_enabled_mapping_stages_nothing),
+		cmocka_unit_test(a_staged_mapping_waits_where_the_other_one_was_disabled),
+		cmocka_unit_test(a_staging_lapses_after_its_last_second),
 		cmocka_unit_test(each_gate_names_its_reason),
 		cmocka_unit_test(of_two_failing_gates_the_first_names_the_reason),
 		cmocka_unit_test(both_sides_of_every_time_are_told_apart),

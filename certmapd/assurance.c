@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* assurance.c owns the memory of materials and verdicts, and when they are stale. */
+#include "assurance.h"
+
+#include "armour.h"
+#include "store_trust.h"
+#include "trust.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Services whose anchors and lists are kept at a time; a machine has few that use them. */
+#define MATERIALS_MAX 8u
+/* Verdicts that are kept; where two certificates meet in a place, the later one stays. */
+#define VERDICTS_MAX 256u
+#define SERVICE_BYTES 64u
+
+struct material {
+	bool is_used;
+	char service[SERVICE_BYTES + 1];
+	struct trust_material *trust;
+	char problem[256]; /* of the first row that could not be used; "": of none */
+};
+
+struct verdict {
+	bool is_used;
+	char service[SERVICE_BYTES + 1];
+	uint8_t fingerprint[MAPPING_FINGERPRINT_BYTES];
+	enum store_revocation revocation;
+	struct trust_verdict trust;
+	char problem[256]; /* as in the material, which may be given up before */
+};
+
+struct assurance {
+	unsigned version; /* of the database that all of this was read from */
+	struct material materials[MATERIALS_MAX];
+	size_t next_material; /* the place that is taken over next */
+	struct verdict verdicts[VERDICTS_MAX];
+	char concern[TRUST_WHY_MAX_BYTES + 256];
+};
+
+enum error assurance_new(struct assurance **ret)
+{
+	struct assurance *assurance = calloc(1, sizeof *assurance);
+
+	if (!assurance)
+		return ERROR_MEMORY;
+	*ret = assurance;
+	return OK;
+}
+
+void assurance_forget(struct assurance *assurance)
+{
+	for (size_t i = 0; i < MATERIALS_MAX; i++) {
+		trust_material_free(assurance->materials[i].trust);
+		assurance->materials[i] = (struct material){ 0 };
+	}
+	for (size_t i = 0; i < VERDICTS_MAX; i++)
+		assurance->verdicts[i].is_used = false;
+}
+
+void assurance_free(struct assurance *assurance)
+{
+	if (!assurance)
+		return;
+	assurance_forget(assurance);
+	free(assurance);
+}
+
+static bool is_service(const char *name, struct span service)
+{
+	return span_is_equal(span_of_string(name), service);
+}
+
+static void free_bytes(unsigned char **bytes)
+{
+	OPENSSL_free(*bytes);
+}
+
+static void free_text(char **text)
+{
+	OPENSSL_free(*text);
+}
+
+static void free_bio(BIO **bio)
+{
+	BIO_free(*bio);
+}
+
+static bool has_pem(BIO *bio, char **ret_name, unsigned char **ret_bytes, long *ret_length)
+{
+	char *header __attribute__((cleanup(free_text))) = NULL;
+	bool is_there = PEM_read_bio(bio, ret_name, &header, ret_bytes, ret_length) == 1;
+
+	ERR_clear_error();
+	return is_there;
+}
+
+/* A list in PEM (RFC 7468 6): one, and nothing else of PEM. armour.h is for certificates, and lists
+ * are larger than its limits. */
+static enum error add_pem_list(
+	struct trust_material *trust, struct span text, const char **ret_problem)
+{
+	BIO *bio __attribute__((cleanup(free_bio))) = BIO_new_mem_buf(text.bytes, (int)text.length);
+	char *name __attribute__((cleanup(free_text))) = NULL;
+	char *other_name __attribute__((cleanup(free_text))) = NULL;
+	unsigned char *der __attribute__((cleanup(free_bytes))) = NULL;
+	unsigned char *other __attribute__((cleanup(free_bytes))) = NULL;
+	long length = 0, other_length;
+
+	if (!bio)
+		return ERROR_MEMORY;
+	if (!has_pem(bio, &name, &der, &length) || strcmp(name, PEM_STRING_X509_CRL) != 0) {
+		*ret_problem = "neither DER nor PEM of a revocation list";
+		return OK;
+	}
+	if (has_pem(bio, &other_name, &other, &other_length)) {
+		*ret_problem = "more than one list in one text";
+		return OK;
+	}
+	return trust_add_crl(trust, span_of(der, (size_t)length), ret_problem);
+}
+
+static enum error add_list(
+	struct trust_material *trust, struct span content, const char **ret_problem)
+{
+	if (content.length > 0 && content.bytes[0] == 0x30)
+		return trust_add_crl(trust, content, ret_problem);
+	return add_pem_list(trust, content, ret_problem);
+}
+
+static enum error add_certificate(struct trust_material *trust, enum store_trust_kind kind,
+	struct span content, const char **ret_problem)
+{
+	uint8_t der[ARMOUR_DER_MAX_BYTES];
+	size_t length;
+	enum armour_finding finding = armour_open_stored(content, der, sizeof der, &length);
+
+	if (finding != ARMOUR_OPENED) {
+		*ret_problem = armour_finding_text(finding);
+		return OK;
+	}
+	return kind == STORE_TRUST_ANCHOR
+		       ? trust_add_anchor(trust, span_of(der, length), ret_problem)
+		       : trust_add_intermediate(trust, span_of(der, length), ret_problem);
+}
+
+/* A row that can't be used makes more refusals, and they say why. */
+static enum error take_row(
+	int64_t id, enum store_trust_kind kind, struct span content, void *context)
+{
+	struct material *material = context;
+	const char *problem = NULL;
+	enum error error = kind == STORE_TRUST_CRL
+				   ? add_list(material->trust, content, &problem)
+				   : add_certificate(material->trust, kind, content, &problem);
+
+	if (error == OK && problem && material->problem[0] == '\0')
+		snprintf(material->problem, sizeof material->problem, "row %lld of trust: %s",
+			(long long)id, problem);
+	return error;
+}
+
+static enum error read_material(struct assurance *assurance, struct store *store,
+	struct span service, struct material **ret, struct store_trouble *ret_trouble)
+{
+	struct material *material = &assurance->materials[assurance->next_material];
+	enum error error;
+
+	trust_material_free(material->trust);
+	*material = (struct material){ 0 };
+	if (service.length > SERVICE_BYTES)
+		return ERROR_TOO_LARGE;
+	if ((error = trust_material_new(&material->trust)) != OK ||
+		(error = store_list_trust(store, service, take_row, material, ret_trouble)) != OK)
+		return error;
+	memcpy(material->service, service.bytes, service.length);
+	material->is_used = true;
+	assurance->next_material = (assurance->next_material + 1) % MATERIALS_MAX;
+	*ret = material;
+	return OK;
+}
+
+static enum error find_material(struct assurance *assurance, struct store *store,
+	struct span service, struct material **ret, struct store_trouble *ret_trouble)
+{
+	for (size_t i = 0; i < MATERIALS_MAX; i++) {
+		struct material *material = &assurance->materials[i];
+
+		if (material->is_used && is_service(material->service, service)) {
+			*ret = material;
+			return OK;
+		}
+	}
+	return read_material(assurance, store, service, ret, ret_trouble);
+}
+
+static struct verdict *place_of(
+	struct assurance *assurance, struct span service, const struct mapping *mapping)
+{
+	size_t place = mapping->fingerprint[0];
+
+	for (size_t i = 0; i < service.length; i++)
+		place += service.bytes[i];
+	return &assurance->verdicts[place % VERDICTS_MAX];
+}
+
+static bool stands(const struct verdict *verdict, struct span service,
+	const struct mapping *mapping, enum store_revocation revocation, int64_t now_sec)
+{
+	return verdict->is_used && is_service(verdict->service, service) &&
+	       memcmp(verdict->fingerprint, mapping->fingerprint, sizeof verdict->fingerprint) ==
+		       0 &&
+	       verdict->revocation == revocation && now_sec >= verdict->trust.stands_from_sec &&
+	       now_sec <= verdict->trust.stands_until_sec;
+}
+
+static enum trust_revocation rule_of(enum store_revocation revocation)
+{
+	switch (revocation) {
+	case STORE_REVOCATION_PREFER:
+		return TRUST_REVOCATION_PREFER;
+	case STORE_REVOCATION_OFF:
+		return TRUST_REVOCATION_NONE;
+	case STORE_REVOCATION_REQUIRE:
+		break;
+	}
+	return TRUST_REVOCATION_REQUIRE;
+}
+
+/* The bytes that were presented where there are any: they are those of the mapping. */
+static enum error find_der(struct store *store, const struct store_question *question,
+	const struct mapping *mapping, uint8_t *der, struct span *ret,
+	struct store_trouble *ret_trouble)
+{
+	size_t length;
+	enum error error;
+
+	if (span_is_present(question->der)) {
+		*ret = question->der;
+		return OK;
+	}
+	error = store_read_der(store, mapping->id, der, ARMOUR_DER_MAX_BYTES, &length, ret_trouble);
+	if (error == OK)
+		*ret = span_of(der, length);
+	return error;
+}
+
+static enum error find_out(struct assurance *assurance, struct store *store,
+	const struct store_question *question, enum store_revocation revocation,
+	const struct mapping *mapping, int64_t now_sec, struct verdict *verdict,
+	struct store_trouble *ret_trouble)
+{
+	const struct trust_rule rule = {
+		.require_client_auth = true,
+		.revocation = rule_of(revocation),
+	};
+	uint8_t room[ARMOUR_DER_MAX_BYTES];
+	struct material *material;
+	struct span der;
+	enum error error;
+
+	verdict->is_used = false;
+	if ((error = find_material(assurance, store, question->service, &material, ret_trouble)) !=
+			OK ||
+		(error = find_der(store, question, mapping, room, &der, ret_trouble)) != OK ||
+		(error = trust_check(material->trust, &rule, der, now_sec, &verdict->trust)) != OK)
+		return error;
+	snprintf(verdict->service, sizeof verdict->service, "%s", material->service);
+	memcpy(verdict->fingerprint, mapping->fingerprint, sizeof verdict->fingerprint);
+	snprintf(verdict->problem, sizeof verdict->problem, "%s", material->problem);
+	verdict->revocation = revocation;
+	verdict->is_used = true;
+	return OK;
+}
+
+static enum mapping_trust trust_of(enum trust_finding finding)
+{
+	switch (finding) {
+	case TRUST_TRUSTED:
+		return MAPPING_TRUSTED;
+	case TRUST_WRONG_USAGE:
+		return MAPPING_WRONG_USAGE;
+	case TRUST_REVOKED:
+		return MAPPING_REVOKED;
+	case TRUST_REVOCATION_UNKNOWN:
+		return MAPPING_REVOCATION_UNKNOWN;
+	case TRUST_UNTRUSTED:
+		break;
+	}
+	return MAPPING_UNTRUSTED;
+}
+
+/* What is wrong with the chain, and with the first row of trust that could not be used: often the
+ * one is why. */
+static const char *word_concern(struct assurance *assurance, const struct verdict *verdict)
+{
+	if (verdict->trust.why[0] == '\0')
+		return NULL;
+	snprintf(assurance->concern, sizeof assurance->concern, "%s%s%s", verdict->trust.why,
+		verdict->problem[0] ? "; " : "", verdict->problem);
+	return assurance->concern;
+}
+
+enum error assurance_judge(struct assurance *assurance, struct store *store,
+	const struct store_question *question, const struct store_answer *answer,
+	struct mapping *mapping, int64_t now_sec, const char **ret_concern,
+	struct store_trouble *ret_trouble)
+{
+	struct verdict *verdict = place_of(assurance, question->service, mapping);
+	enum error error = OK;
+
+	/* Any edit may be one of trust. The daemon's own commits are none, and do not count here.
+	 */
+	if (assurance->version != store_version(store)) {
+		assurance_forget(assurance);
+		assurance->version = store_version(store);
+	}
+	if (!stands(verdict, question->service, mapping, answer->revocation, now_sec))
+		error = find_out(assurance, store, question, answer->revocation, mapping, now_sec,
+			verdict, ret_trouble);
+	if (error != OK)
+		return error;
+	mapping->trust = trust_of(verdict->trust.finding);
+	*ret_concern = word_concern(assurance, verdict);
+	return OK;
+}

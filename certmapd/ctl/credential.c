@@ -1,0 +1,723 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * credential.c owns the verbs that work on sealed credentials: set, remove, list and rotate. None
+ * of them ever prints a password, and each change is one transaction.
+ */
+#include "credential.h"
+
+#include "json.h"
+#include "print.h"
+#include "secret.h"
+#include "store_credential.h"
+#include "table.h"
+#include "who.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define NAME_MAX_BYTES 64u
+#define CELL_MAX_BYTES 300u
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+enum { OPTION_KEY = 0x100, OPTION_DRY_RUN, OPTION_ROTATE };
+
+#define SERVICE_OPTION                                                                             \
+	{                                                                                          \
+		"service", 's', "NAME", 0,                                                         \
+			"In this PAM service alone (default: in every service)", 0                 \
+	}
+#define KEY_OPTION                                                                                 \
+	{                                                                                          \
+		"key", OPTION_KEY, "FILE", 0, "The key file (" SEAL_KEY_DEFAULT_PATH ")", 0        \
+	}
+#define DRY_RUN_OPTION                                                                             \
+	{                                                                                          \
+		"dry-run", OPTION_DRY_RUN, NULL, 0, "Change nothing", 0                            \
+	}
+
+/* Keys ----------------------------------------------------------------------------------------- */
+
+void credential_free_keys(struct seal_keys **keys)
+{
+	seal_keys_free(*keys);
+}
+
+void credential_print_id(const uint8_t id[SEAL_KEY_ID_BYTES], char ret[CREDENTIAL_ID_DIGITS + 1])
+{
+	for (size_t i = 0; i < SEAL_KEY_ID_BYTES; i++)
+		snprintf(ret + 2 * i, 3, "%02x", id[i]);
+}
+
+static enum error find_keys(
+	const char *path, struct seal_keys **ret, enum seal_finding *ret_finding)
+{
+	char name[256];
+	enum error error = seal_keys_load(path, ret, ret_finding);
+
+	print_shown(span_of_string(path), name, sizeof name);
+	if (error != OK)
+		ctl_warn("%s: %s", name,
+			error == ERROR_SYSTEM ? strerror(errno) : error_text(error));
+	else if (*ret_finding != SEAL_OPENED)
+		ctl_warn("%s: %s%s", name, seal_finding_text(*ret_finding),
+			*ret_finding == SEAL_NO_KEY ? ": `certmapctl credential new-key' makes one"
+						    : "");
+	return error;
+}
+
+enum ctl_status credential_load_keys(const char *path, struct seal_keys **ret)
+{
+	enum seal_finding finding;
+
+	return find_keys(path, ret, &finding) == OK && finding == SEAL_OPENED ? CTL_DONE
+									      : CTL_REFUSED;
+}
+
+/* The id of the key that seals. */
+static void print_key_id(const struct seal_keys *keys, char ret[CREDENTIAL_ID_DIGITS + 1])
+{
+	uint8_t id[SEAL_KEY_ID_BYTES];
+
+	seal_keys_id(keys, id);
+	credential_print_id(id, ret);
+}
+
+/* Edits ---------------------------------------------------------------------------------------- */
+
+static enum error begin_edit(struct store *store, struct store_trouble *ret_trouble)
+{
+	char who[WHO_MAX_BYTES + 1];
+
+	who_am_i(who);
+	return store_begin_edit(store, who, ret_trouble);
+}
+
+/* A dry run goes all the way, so that what would be refused is refused. */
+static enum error end_edit(const struct credential_arguments *arguments, struct store *store,
+	enum error error, struct store_trouble *ret_trouble)
+{
+	if (error == OK && !arguments->is_dry)
+		return store_commit_edit(store, ret_trouble);
+	store_rollback(store);
+	return error;
+}
+
+static const char *service_of(const struct credential_arguments *arguments)
+{
+	return arguments->service ? arguments->service : "*";
+}
+
+/* "alice at proftpd", "alice in every service". */
+static void print_whose(struct span service, struct span account, char *ret, size_t capacity)
+{
+	char service_name[NAME_MAX_BYTES], account_name[NAME_MAX_BYTES];
+
+	print_shown(account, account_name, sizeof account_name);
+	if (span_is_equal(service, span_of_string("*")))
+		snprintf(ret, capacity, "%s in every service", account_name);
+	else
+		snprintf(ret, capacity, "%s in the service %s", account_name,
+			print_shown(service, service_name, sizeof service_name));
+}
+
+static enum error tell(const struct credential_arguments *arguments, const char *key_id,
+	const char *done, const char *would)
+{
+	const struct span service = span_of_string(service_of(arguments));
+	const struct span account = span_of_string(arguments->operand);
+	const struct json_field fields[] = {
+		{ .name = "service", .text = service },
+		{ .name = "account", .text = account },
+		{ .name = "key_id", .text = span_of_string(key_id) },
+		{ .name = "change", .text = span_of_string(arguments->is_dry ? "none" : done) },
+	};
+	char whose[2 * NAME_MAX_BYTES + 32];
+	enum error error = OK;
+
+	print_whose(service, account, whose, sizeof whose);
+	if (!arguments->ctl->json)
+		printf("The credential of %s %s %s.\n", whose,
+			arguments->is_dry ? "would be" : "was", would);
+	else if ((error = json_print(fields, COUNT(fields))) == OK)
+		putchar('\n');
+	return error;
+}
+
+/* set ------------------------------------------------------------------------------------------ */
+
+/* Typing errors would otherwise show at a login that nobody can explain. */
+static enum error warn_of_traps(const struct credential_arguments *arguments, struct store *store,
+	struct store_trouble *ret_trouble)
+{
+	const struct store_question question = {
+		.by = STORE_BY_NOTHING,
+		.service = span_of_string(service_of(arguments)),
+	};
+	struct store_answer answer;
+	char name[NAME_MAX_BYTES];
+	enum error error = store_find(store, &question, &answer, ret_trouble);
+
+	if (error != OK)
+		return error;
+	print_shown(span_of_string(arguments->operand), name, sizeof name);
+	if (!getpwnam(arguments->operand))
+		ctl_warn("warning: there is no account %s on this machine", name);
+	print_shown(question.service, name, sizeof name);
+	if (!answer.delivers_credential && arguments->service)
+		ctl_warn("warning: the service %s delivers no credential: its row of the table "
+			 "`service' needs deliver_credential = 1",
+			name);
+	else if (!answer.delivers_credential)
+		ctl_warn("warning: a credential is delivered by those services alone whose row of "
+			 "the table `service' has deliver_credential = 1");
+	return OK;
+}
+
+static enum error seal(const struct seal_keys *keys, struct store_credential *row,
+	struct span plain, uint8_t sealed[SEAL_MAX_BYTES], struct store_trouble *ret_trouble)
+{
+	size_t length;
+	enum error error = seal_close(keys, row->service, row->account, plain, sealed, &length);
+
+	if (error == OK)
+		row->sealed = span_of(sealed, length);
+	else
+		snprintf(ret_trouble->text, sizeof ret_trouble->text, "%s",
+			error == ERROR_TOO_LARGE
+				? "a service has at most 64 bytes, an account at most 256"
+				: "OpenSSL can't seal the credential");
+	return error;
+}
+
+static enum error write_one(const struct credential_arguments *arguments, struct store *store,
+	const struct store_credential *row, bool *ret_was_there, struct store_trouble *ret_trouble)
+{
+	enum error error = begin_edit(store, ret_trouble);
+
+	if (error != OK)
+		return error;
+	error = store_write_credential(store, row, ret_was_there, ret_trouble);
+	return end_edit(arguments, store, error, ret_trouble);
+}
+
+/* Everything that can refuse comes before the question, and no lock is held while a person types.
+ */
+static enum ctl_status run_set(struct credential_arguments *arguments)
+{
+	struct store_credential row = {
+		.service = span_of_string(service_of(arguments)),
+		.account = span_of_string(arguments->operand),
+	};
+	struct seal_keys *keys CREDENTIAL_FREE_KEYS = NULL;
+	struct store *store CTL_CLOSE = NULL;
+	struct secret secret SECRET_WIPE = { 0 };
+	struct store_trouble trouble = { "" };
+	char key_id[CREDENTIAL_ID_DIGITS + 1];
+	uint8_t sealed[SEAL_MAX_BYTES];
+	bool was_there;
+	enum error error;
+
+	if (credential_load_keys(arguments->key_path, &keys) != CTL_DONE ||
+		ctl_open(arguments->ctl, &store) != CTL_DONE)
+		return CTL_REFUSED;
+	if ((error = warn_of_traps(arguments, store, &trouble)) != OK)
+		return ctl_fail(arguments->ctl, error, &trouble);
+	if (secret_ask(&secret) != CTL_DONE)
+		return CTL_REFUSED;
+	print_key_id(keys, key_id);
+	if ((error = seal(keys, &row, span_of(secret.bytes, secret.length), sealed, &trouble)) !=
+			OK ||
+		(error = write_one(arguments, store, &row, &was_there, &trouble)) != OK ||
+		(error = tell(arguments, key_id, was_there ? "replaced" : "set",
+			 was_there ? "replaced" : "set")) != OK)
+		return ctl_fail(arguments->ctl, error, &trouble);
+	return CTL_DONE;
+}
+
+/* remove --------------------------------------------------------------------------------------- */
+
+static bool ask_to_remove(const struct credential_arguments *arguments)
+{
+	char whose[2 * NAME_MAX_BYTES + 32], answer[16];
+
+	print_whose(span_of_string(service_of(arguments)), span_of_string(arguments->operand),
+		whose, sizeof whose);
+	fprintf(stderr, "Remove the credential of %s? [y/N] ", whose);
+	return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+static enum error remove_one(const struct credential_arguments *arguments, struct store *store,
+	bool *ret_found, struct store_trouble *ret_trouble)
+{
+	enum error error = begin_edit(store, ret_trouble);
+
+	if (error != OK)
+		return error;
+	error = store_delete_credential(store, span_of_string(service_of(arguments)),
+		span_of_string(arguments->operand), ret_found, ret_trouble);
+	return end_edit(arguments, store, error, ret_trouble);
+}
+
+static enum ctl_status refuse_missing(const struct credential_arguments *arguments)
+{
+	char whose[2 * NAME_MAX_BYTES + 32];
+
+	print_whose(span_of_string(service_of(arguments)), span_of_string(arguments->operand),
+		whose, sizeof whose);
+	ctl_warn("there is no credential of %s: `certmapctl credential list' shows those there are",
+		whose);
+	return CTL_REFUSED;
+}
+
+static enum ctl_status run_remove(struct credential_arguments *arguments)
+{
+	struct store *store CTL_CLOSE = NULL;
+	struct store_trouble trouble = { "" };
+	bool is_found = false;
+	enum error error;
+
+	if (ctl_open(arguments->ctl, &store) != CTL_DONE)
+		return CTL_REFUSED;
+	if (!arguments->is_sure && !arguments->is_dry && isatty(STDIN_FILENO) &&
+		!ask_to_remove(arguments)) {
+		ctl_warn("nothing was removed");
+		return CTL_REFUSED;
+	}
+	if ((error = remove_one(arguments, store, &is_found, &trouble)) != OK)
+		return ctl_fail(arguments->ctl, error, &trouble);
+	if (!is_found)
+		return refuse_missing(arguments);
+	if ((error = tell(arguments, NULL, "removed", "removed")) != OK)
+		return ctl_fail(arguments->ctl, error, &trouble);
+	return CTL_DONE;
+}
+
+/* list ----------------------------------------------------------------------------------------- */
+
+enum column { SERVICE, ACCOUNT, KEY, STATE, COLUMNS };
+
+static const struct table_column columns[COLUMNS] = {
+	[SERVICE] = { .name = "SERVICE" },
+	[ACCOUNT] = { .name = "ACCOUNT" },
+	[KEY] = { .name = "KEY" },
+	[STATE] = { .name = "STATE", .is_cuttable = true },
+};
+
+struct listing {
+	const struct seal_keys *keys; /* NULL: none at hand */
+	struct table *table;
+	size_t count;
+};
+
+/* Whether it opens is found out by opening it: a key id alone can be written by anybody. */
+static enum error inspect(const struct seal_keys *keys, const struct store_credential *row,
+	char ret_id[CREDENTIAL_ID_DIGITS + 1], enum seal_finding *ret_finding)
+{
+	struct secret secret SECRET_WIPE = { 0 };
+	uint8_t id[SEAL_KEY_ID_BYTES];
+
+	ret_id[0] = '\0';
+	if (!seal_find_key_id(row->sealed, id)) {
+		*ret_finding = SEAL_MALFORMED;
+		return OK;
+	}
+	credential_print_id(id, ret_id);
+	return seal_open(keys, row->service, row->account, row->sealed, secret.bytes,
+		&secret.length, ret_finding);
+}
+
+static enum error add_to_table(const struct store_credential *row, void *context)
+{
+	struct listing *listing = context;
+	char service[CELL_MAX_BYTES], account[CELL_MAX_BYTES], id[CREDENTIAL_ID_DIGITS + 1];
+	enum seal_finding finding;
+	enum error error = inspect(listing->keys, row, id, &finding);
+	const char *values[COLUMNS] = {
+		[SERVICE] = print_shown(row->service, service, sizeof service),
+		[ACCOUNT] = print_shown(row->account, account, sizeof account),
+		[KEY] = id[0] ? id : "-",
+	};
+
+	if (error != OK)
+		return error;
+	values[STATE] = finding == SEAL_OPENED ? "opens" : seal_finding_text(finding);
+	listing->count++;
+	return table_add(listing->table, values);
+}
+
+static enum error print_as_json(const struct store_credential *row, void *context)
+{
+	struct listing *listing = context;
+	char id[CREDENTIAL_ID_DIGITS + 1];
+	enum seal_finding finding;
+	enum error error = inspect(listing->keys, row, id, &finding);
+
+	if (error != OK)
+		return error;
+
+	const struct json_field fields[] = {
+		{ .name = "service", .text = row->service },
+		{ .name = "account", .text = row->account },
+		{ .name = "key_id", .text = span_of_string(id[0] ? id : NULL) },
+		{ .name = "problem",
+			.text = span_of_string(
+				finding == SEAL_OPENED ? NULL : seal_finding_text(finding)) },
+	};
+	fputs(listing->count++ > 0 ? ",\n" : "\n", stdout);
+	return json_print(fields, COUNT(fields));
+}
+
+static enum error list_table(const struct credential_arguments *arguments, struct store *store,
+	struct listing *listing, struct store_trouble *ret_trouble)
+{
+	enum error error = table_new(columns, COLUMNS, &listing->table);
+
+	if (error != OK)
+		return error;
+	error = store_list_credentials(
+		store, arguments->service, arguments->account, add_to_table, listing, ret_trouble);
+	if (error == OK)
+		error = table_print(listing->table);
+	if (error == OK && listing->count == 0)
+		ctl_warn("no credentials");
+	table_free(listing->table);
+	return error;
+}
+
+static enum error list_json(const struct credential_arguments *arguments, struct store *store,
+	struct listing *listing, struct store_trouble *ret_trouble)
+{
+	enum error error;
+
+	putchar('[');
+	error = store_list_credentials(
+		store, arguments->service, arguments->account, print_as_json, listing, ret_trouble);
+	fputs(listing->count > 0 ? "\n]\n" : "]\n", stdout);
+	return error;
+}
+
+/* Without a key it still shows whose there are. */
+static enum ctl_status run_list(struct credential_arguments *arguments)
+{
+	struct seal_keys *keys CREDENTIAL_FREE_KEYS = NULL;
+	struct store *store CTL_CLOSE = NULL;
+	struct store_trouble trouble = { "" };
+	struct listing listing = { 0 };
+	enum seal_finding finding;
+	enum error error;
+
+	if (ctl_open(arguments->ctl, &store) != CTL_DONE ||
+		find_keys(arguments->key_path, &keys, &finding) != OK)
+		return CTL_REFUSED;
+	listing.keys = keys;
+	error = arguments->ctl->json ? list_json(arguments, store, &listing, &trouble)
+				     : list_table(arguments, store, &listing, &trouble);
+	return error == OK ? CTL_DONE : ctl_fail(arguments->ctl, error, &trouble);
+}
+
+/* rotate --------------------------------------------------------------------------------------- */
+
+struct rotation {
+	struct store *store;
+	const struct seal_keys *keys;
+	struct store_trouble *trouble;
+	size_t resealed, unchanged, failed;
+};
+
+static bool is_sealed_with_first(const struct rotation *rotation, struct span sealed)
+{
+	uint8_t first[SEAL_KEY_ID_BYTES], id[SEAL_KEY_ID_BYTES];
+
+	seal_keys_id(rotation->keys, first);
+	return seal_find_key_id(sealed, id) && memcmp(id, first, sizeof id) == 0;
+}
+
+static void warn_of_row(const struct store_credential *row, enum seal_finding finding)
+{
+	char whose[2 * NAME_MAX_BYTES + 32];
+
+	print_whose(row->service, row->account, whose, sizeof whose);
+	ctl_warn("the credential of %s: %s", whose, seal_finding_text(finding));
+}
+
+static enum error reseal(
+	struct rotation *rotation, const struct store_credential *row, struct span plain)
+{
+	struct store_credential fresh = *row;
+	uint8_t sealed[SEAL_MAX_BYTES];
+	bool was_there;
+	enum error error = seal(rotation->keys, &fresh, plain, sealed, rotation->trouble);
+
+	if (error != OK)
+		return error;
+	rotation->resealed++;
+	return store_write_credential(rotation->store, &fresh, &was_there, rotation->trouble);
+}
+
+/* A row that can't be opened does not end the reading, so that all of them are told at once. */
+static enum error rotate_row(const struct store_credential *row, void *context)
+{
+	struct rotation *rotation = context;
+	struct secret secret SECRET_WIPE = { 0 };
+	enum seal_finding finding;
+	enum error error = seal_open(rotation->keys, row->service, row->account, row->sealed,
+		secret.bytes, &secret.length, &finding);
+
+	if (error != OK)
+		return error;
+	if (finding != SEAL_OPENED) {
+		warn_of_row(row, finding);
+		rotation->failed++;
+		return OK;
+	}
+	if (is_sealed_with_first(rotation, row->sealed)) {
+		rotation->unchanged++;
+		return OK;
+	}
+	return reseal(rotation, row, span_of(secret.bytes, secret.length));
+}
+
+static enum error rotate_all(
+	const struct credential_arguments *arguments, struct rotation *rotation)
+{
+	enum error error = begin_edit(rotation->store, rotation->trouble);
+
+	if (error != OK)
+		return error;
+	error = store_list_credentials(
+		rotation->store, NULL, NULL, rotate_row, rotation, rotation->trouble);
+	if (error == OK && rotation->failed > 0) {
+		snprintf(rotation->trouble->text, sizeof rotation->trouble->text,
+			"%zu of %zu credentials can't be opened: nothing was changed",
+			rotation->failed,
+			rotation->failed + rotation->resealed + rotation->unchanged);
+		error = ERROR_REFUSED;
+	}
+	return end_edit(arguments, rotation->store, error, rotation->trouble);
+}
+
+static enum error tell_rotation(
+	const struct credential_arguments *arguments, const struct rotation *rotation)
+{
+	char key_id[CREDENTIAL_ID_DIGITS + 1];
+	enum error error = OK;
+
+	print_key_id(rotation->keys, key_id);
+	const struct json_field fields[] = {
+		{ .name = "key_id", .text = span_of_string(key_id) },
+		{ .name = "resealed",
+			.is_number = true,
+			.number = arguments->is_dry ? 0 : (int64_t)rotation->resealed },
+		{ .name = "unchanged", .is_number = true, .number = (int64_t)rotation->unchanged },
+	};
+
+	if (arguments->ctl->json) {
+		if ((error = json_print(fields, COUNT(fields))) == OK)
+			putchar('\n');
+		return error;
+	}
+	printf("%zu %s sealed anew with the key %s, %zu had it already.\n", rotation->resealed,
+		arguments->is_dry ? "would be" : "were", key_id, rotation->unchanged);
+	if (!arguments->is_dry)
+		puts("No credential in this database needs another key any more.");
+	return OK;
+}
+
+static enum ctl_status run_rotate(struct credential_arguments *arguments)
+{
+	struct seal_keys *keys CREDENTIAL_FREE_KEYS = NULL;
+	struct store *store CTL_CLOSE = NULL;
+	struct store_trouble trouble = { "" };
+	struct rotation rotation = { .trouble = &trouble };
+	enum error error;
+
+	if (credential_load_keys(arguments->key_path, &keys) != CTL_DONE ||
+		ctl_open(arguments->ctl, &store) != CTL_DONE)
+		return CTL_REFUSED;
+	rotation.store = store;
+	rotation.keys = keys;
+	if ((error = rotate_all(arguments, &rotation)) != OK ||
+		(error = tell_rotation(arguments, &rotation)) != OK)
+		return ctl_fail(arguments->ctl, error, &trouble);
+	return CTL_DONE;
+}
+
+/* The family ----------------------------------------------------------------------------------- */
+
+static error_t parse(int key, char *value, struct argp_state *state);
+
+static const struct argp_option set_options[] = { SERVICE_OPTION, KEY_OPTION, DRY_RUN_OPTION,
+	{ 0 } };
+static const struct argp_option remove_options[] = { SERVICE_OPTION,
+	{ "yes", 'y', NULL, 0, "Don't ask", 0 }, DRY_RUN_OPTION, { 0 } };
+static const struct argp_option list_options[] = { { "service", 's', "NAME", 0,
+							   "Only those of this service", 0 },
+	{ "account", 'a', "NAME", 0, "Only those of this account", 0 }, KEY_OPTION, { 0 } };
+static const struct argp_option rotate_options[] = { KEY_OPTION, DRY_RUN_OPTION, { 0 } };
+static const struct argp_option new_key_options[] = {
+	{ "rotate", OPTION_ROTATE, NULL, 0, "Put the key before those that the file holds", 0 },
+	{ 0 },
+};
+
+static const struct credential_verb {
+	const char *name;
+	credential_run *run;
+	const char *missing; /* what its operand is, where it must be there; else NULL */
+	bool has_operand;
+	struct argp parser;
+} verbs[] = {
+	{ "set", run_set, "the account", true,
+		{ set_options, parse, "ACCOUNT",
+			"Seals the password that a session of an account gets.\v"
+			"It is read from the standard input, one line, or asked for twice on a "
+			"terminal. One that is there is replaced. It is in force at the next "
+			"lookup, in services whose row has deliver_credential = 1.",
+			ctl_children, NULL, NULL } },
+	{ "remove", run_remove, "the account", true,
+		{ remove_options, parse, "ACCOUNT",
+			"Removes the password that a session of an account gets.\v"
+			"On a terminal it asks first.",
+			ctl_children, NULL, NULL } },
+	{ "list", run_list, NULL, false,
+		{ list_options, parse, NULL,
+			"Shows whose passwords are stored, and whether the keys at hand open "
+			"them.\vThe passwords are never shown.",
+			ctl_children, NULL, NULL } },
+	{ "rotate", run_rotate, NULL, false,
+		{ rotate_options, parse, NULL,
+			"Seals every password anew with the first key of the key file.\v"
+			"All of them or none: one that can't be opened stops it.",
+			ctl_children, NULL, NULL } },
+	{ "new-key", credential_new_key, NULL, true,
+		{ new_key_options, parse, "[FILE]",
+			"Makes a key file.\v"
+			"FILE is " SEAL_KEY_DEFAULT_PATH " if it is left out. A file that is there "
+			"is never overwritten; with --rotate the new key is put before those in "
+			"it.",
+			ctl_children, NULL, NULL } },
+};
+
+static error_t take_operand(
+	struct credential_arguments *arguments, char *value, struct argp_state *state)
+{
+	if (!arguments->verb->has_operand || arguments->operand)
+		argp_error(state, "too many arguments: '%s'", value);
+	else if (value[0] == '\0')
+		argp_error(state, "an argument is empty");
+	arguments->operand = value;
+	return 0;
+}
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+	struct credential_arguments *arguments = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = arguments->ctl;
+		return 0;
+	case 's':
+		arguments->service = value;
+		return 0;
+	case 'a':
+		arguments->account = value;
+		return 0;
+	case 'y':
+		arguments->is_sure = true;
+		return 0;
+	case OPTION_KEY:
+		arguments->key_path = value;
+		return 0;
+	case OPTION_DRY_RUN:
+		arguments->is_dry = true;
+		return 0;
+	case OPTION_ROTATE:
+		arguments->is_rotation = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		return take_operand(arguments, value, state);
+	case ARGP_KEY_END:
+		if (arguments->verb->missing && !arguments->operand)
+			argp_error(state, "%s is missing", arguments->verb->missing);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+struct choice {
+	struct ctl *ctl;
+	const struct credential_verb *verb;
+	int index; /* in argv */
+};
+
+static error_t choose(int key, char *value, struct argp_state *state)
+{
+	struct choice *choice = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = choice->ctl;
+		return 0;
+	case ARGP_KEY_ARG:
+		for (size_t i = 0; i < COUNT(verbs); i++)
+			if (strcmp(verbs[i].name, value) == 0)
+				choice->verb = &verbs[i];
+		if (!choice->verb)
+			argp_error(state, "unknown verb '%s'", value);
+		choice->index = state->next - 1;
+		state->next = state->argc; /* the rest is the verb's */
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "a verb is missing");
+		return EINVAL;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp chooser = {
+	.parser = choose,
+	.children = ctl_children,
+	.args_doc = "VERB [ARGUMENT...]",
+	.doc = "Stores the password that a session gets beside its account, sealed.\v"
+	       "Verbs:\n"
+	       "  set      seal a password for an account\n"
+	       "  remove   remove one\n"
+	       "  list     show whose there are, never what they are\n"
+	       "  rotate   seal all of them anew with another key\n"
+	       "  new-key  make a key file\n"
+	       "\n"
+	       "`certmapctl credential VERB --help' says more.",
+};
+
+/* No core file holds a password. RLIMIT_CORE alone does not bind a core_pattern that is a pipe,
+ * core(5). */
+static void forbid_dumps(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	if (prctl(PR_SET_DUMPABLE, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
+		ctl_warn("warning: core dumps can't be forbidden");
+}
+
+enum ctl_status ctl_credential(struct ctl *ctl, int argc, char **argv)
+{
+	struct choice choice = { .ctl = ctl };
+	struct credential_arguments arguments = { .ctl = ctl, .key_path = SEAL_KEY_DEFAULT_PATH };
+	char name[64];
+
+	argp_parse(&chooser, argc, argv, ARGP_IN_ORDER, NULL, &choice);
+	snprintf(name, sizeof name, "certmapctl credential %s", choice.verb->name);
+	argv[choice.index] = name;
+	arguments.verb = choice.verb;
+	argp_parse(&choice.verb->parser, argc - choice.index, argv + choice.index, 0, NULL,
+		&arguments);
+	forbid_dumps();
+	return choice.verb->run(&arguments);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* store_credential.c owns the statements on the table credential. */
+#include "store_credential.h"
+
+#include "store_private.h"
+
+static bool bind_text(sqlite3_stmt *statement, int parameter, struct span text)
+{
+	return sqlite3_bind_text64(statement, parameter, (const char *)text.bytes, text.length,
+		       SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK;
+}
+
+static bool bind_row(sqlite3_stmt *statement, const struct store_credential *row)
+{
+	return bind_text(statement, 1, row->service) && bind_text(statement, 2, row->account) &&
+	       sqlite3_bind_blob64(statement, 3, row->sealed.bytes, row->sealed.length,
+		       SQLITE_STATIC) == SQLITE_OK;
+}
+
+static struct span read_text(sqlite3_stmt *statement, int column)
+{
+	/* Asked for before the length, which is that of the text then. */
+	const unsigned char *text = sqlite3_column_text(statement, column);
+
+	return span_of(text, (size_t)sqlite3_column_bytes(statement, column));
+}
+
+static struct span read_blob(sqlite3_stmt *statement, int column)
+{
+	const void *bytes = sqlite3_column_blob(statement, column);
+
+	/* SQLite gives no address of nothing, which is there all the same. */
+	return span_of(bytes ? bytes : "", (size_t)sqlite3_column_bytes(statement, column));
+}
+
+enum error store_list_credentials(struct store *store, const char *service, const char *account,
+	store_credential_taker *take, void *context, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_LIST_CREDENTIALS,
+		"SELECT service, account, sealed FROM credential"
+		" WHERE (?1 IS NULL OR service = ?1) AND (?2 IS NULL OR account = ?2)"
+		/* `+' keeps it from the order of the table: all rows are read and sorted before the
+		 * first comes out, so that the taker may change what it was given. */
+		" ORDER BY +service, +account",
+		&statement, ret_trouble);
+	int result;
+
+	if (error != OK)
+		return error;
+	if (!bind_text(statement, 1, span_of_string(service)) ||
+		!bind_text(statement, 2, span_of_string(account)))
+		return store_failed(store, ret_trouble);
+	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
+		const struct store_credential row = {
+			.service = read_text(statement, 0),
+			.account = read_text(statement, 1),
+			.sealed = read_blob(statement, 2),
+		};
+
+		if ((error = take(&row, context)) != OK)
+			return error;
+	}
+	return result == SQLITE_DONE ? OK : store_failed(store, ret_trouble);
+}
+
+static enum error run_on_row(struct store *store, enum store_slot slot, const char *sql,
+	const struct store_credential *row, bool *ret_changed, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, slot, sql, &statement, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (!bind_row(statement, row))
+		return store_failed(store, ret_trouble);
+	if ((error = store_run(store, statement, ret_trouble)) == OK)
+		*ret_changed = sqlite3_changes(store->db) > 0;
+	return error;
+}
+
+/* Not INSERT OR REPLACE, which the schema refuses, because it would tell the history nothing of the
+ * row that was there. */
+enum error store_write_credential(struct store *store, const struct store_credential *row,
+	bool *ret_was_there, struct store_trouble *ret_trouble)
+{
+	bool was_there, is_new;
+	enum error error = run_on_row(store, STORE_UPDATE_CREDENTIAL,
+		"UPDATE credential SET sealed = ?3 WHERE service = ?1 AND account = ?2", row,
+		&was_there, ret_trouble);
+
+	if (error == OK && !was_there)
+		error = run_on_row(store, STORE_INSERT_CREDENTIAL,
+			"INSERT INTO credential (service, account, sealed) VALUES (?1, ?2, ?3)",
+			row, &is_new, ret_trouble);
+	if (error == OK)
+		*ret_was_there = was_there;
+	return error;
+}
+
+enum error store_delete_credential(struct store *store, struct span service, struct span account,
+	bool *ret_found, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_DELETE_CREDENTIAL,
+		"DELETE FROM credential WHERE service = ?1 AND account = ?2", &statement,
+		ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (!bind_text(statement, 1, service) || !bind_text(statement, 2, account))
+		return store_failed(store, ret_trouble);
+	if ((error = store_run(store, statement, ret_trouble)) == OK)
+		*ret_found = sqlite3_changes(store->db) > 0;
+	return error;
+}
