@@ -75,7 +75,7 @@ def junit_of(command):
 
 
 def count_meson_test(test, seen):
-    """One line of testlog.json."""
+    """One line of testlog-full.json."""
     name, result = test["name"], test["result"]
     junit = junit_of(test["command"])
     output = test.get("stdout", "")
@@ -102,7 +102,7 @@ def count_meson_test(test, seen):
 def count_all(build):
     count, seen = Count(), set()
     try:
-        with open(build / "meson-logs/testlog.json", encoding="utf-8", errors="replace") as log:
+        with open(build / "meson-logs/testlog-full.json", encoding="utf-8", errors="replace") as log:
             for line in log:
                 count += count_meson_test(json.loads(line), seen)
     except (OSError, ValueError) as problem:

@@ -20,7 +20,7 @@ def write_log(build, *tests):
     usual = {"command": ["program"], "returncode": 0}
     lines = [json.dumps({"name": f"test-{number}", **usual, **test}) + "\n"
              for number, test in enumerate(tests)]
-    (build / "meson-logs/testlog.json").write_text("".join(lines))
+    (build / "meson-logs/testlog-full.json").write_text("".join(lines))
 
 
 def write_junit(path, cases):
@@ -98,5 +98,5 @@ def test_run_without_a_result_has_failed(build):
     assert summarise(build)[:2] == ("0 passed, 1 failed, 0 skipped", 1)
     write_log(build)
     assert summarise(build)[:2] == ("0 passed, 0 failed, 0 skipped", 1)
-    (build / "meson-logs/testlog.json").write_text('{"name": "cut off')
+    (build / "meson-logs/testlog-full.json").write_text('{"name": "cut off')
     assert summarise(build)[:2] == ("0 passed, 1 failed, 0 skipped", 1)
