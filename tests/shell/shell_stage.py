@@ -247,13 +247,15 @@ class Database:
 
 
 class OpenShell:
-    """A sqlite3 shell that somebody leaves open, perhaps inside of a transaction."""
+    """A sqlite3 shell that somebody leaves open, perhaps inside of a transaction. It waits for its
+    turn, as README tells people to: the daemon writes what was used, some seconds later."""
 
     def __init__(self, database):
         self.process = subprocess.Popen(
             ["sqlite3", "-batch", str(database.path)], cwd=database.standing,
             env=database.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True)
+        self.type(".timeout 5000")
 
     def type(self, text):
         """Types statements; what the shell prints until they are done, errors included."""
