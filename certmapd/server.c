@@ -53,7 +53,8 @@ struct server {
 	sd_event_source *accept_source, *pause_source, *work_source;
 	bool is_stopping;
 	bool was_usable;
-	uint64_t status_usec;
+	uint64_t status_usec;     /* when the status was told, */
+	uint64_t status_answered; /* and how many requests had been answered then */
 };
 
 /* The status that `systemctl status` shows, sd_notify(3). */
@@ -66,6 +67,7 @@ static void tell_status(struct server *server)
 		return;
 	server->was_usable = is_usable;
 	server->status_usec = now;
+	server->status_answered = server->context.answered;
 	sd_notifyf(0, "STATUS=%s; %" PRIu64 " lookups, %" PRIu64 " allowed%s",
 		is_usable ? "Answering" : "Database not usable, refusing everybody (see the log)",
 		server->context.answered, server->context.allowed,
@@ -138,6 +140,9 @@ static void plan_work(struct server *server, uint64_t pause_usec)
 	LIST_FOREACH (c, &server->connections, entry)
 		if (c->state == CONNECTION_WAITS && due_usec > now + WORK_PAUSE_USEC)
 			due_usec = now + WORK_PAUSE_USEC;
+	if (server->status_answered != server->context.answered &&
+		due_usec > server->status_usec + STATUS_USEC)
+		due_usec = server->status_usec + STATUS_USEC;
 	if (due_usec == UINT64_MAX)
 		return;
 	if (due_usec < now + pause_usec)
@@ -193,7 +198,9 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
 static int on_work(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct server *server = userdata;
-	bool is_done = lookup_work(server->context.lookup);
+	/* It may be the status alone that is due. */
+	bool is_done = lookup_due_usec(server->context.lookup) > monotonic_usec() ||
+		       lookup_work(server->context.lookup);
 	const uint64_t end_usec = monotonic_usec() + RETRY_TURN_USEC;
 	struct connection *c, *next;
 

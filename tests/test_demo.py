@@ -60,8 +60,11 @@ def processes_of_demo(scratch):
 
 
 def start_demo(scratch):
-    return subprocess.Popen([DEMO], env={**os.environ, "TMPDIR": scratch}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    # In the background of a script SIGINT is ignored, and a shell can't undo that.
+    return subprocess.Popen([DEMO], env={**os.environ, "TMPDIR": scratch},
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
 
 def test_demo_shows_six_logins_and_leaves_nothing(scratch):

@@ -4,13 +4,17 @@ command line, a database made and edited by the stock sqlite3 shell, and a certm
 
 Nothing here imports sqlite3: what people do with the shell is done with the shell.
 """
+import atexit
 import base64
+import functools
 import hashlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import certmap_client
@@ -21,9 +25,21 @@ NOBODY = 65534
 HOUR = 3600
 
 
+@functools.cache
+def programs_directory():
+    """Where ordinary users reach programs, who may not look into a checkout below /root."""
+    directory = tempfile.TemporaryDirectory(prefix="certmap-programs.")
+    os.chmod(directory.name, 0o755)
+    atexit.register(directory.cleanup)
+    return pathlib.Path(directory.name)
+
+
 def program(variable, name):
     """A built program: named by the environment, or in the build directory of the README."""
-    return pathlib.Path(os.environ.get(variable, TREE / "build" / "certmapd" / name))
+    built = pathlib.Path(os.environ.get(variable, TREE / "build" / "certmapd" / name))
+    if os.geteuid() != 0 or not built.exists():
+        return built
+    return pathlib.Path(shutil.copy(built, programs_directory() / name))
 
 
 CERTMAPD = program("CERTMAPD", "certmapd")

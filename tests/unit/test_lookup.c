@@ -573,6 +573,13 @@ static void a_renewal_takes_force_when_the_other_mapping_is_gone(void **state)
 	free((void *)third.bytes);
 }
 
+/* On a slow machine a slice may end right after the last row, and there is one more look. */
+static void work_off(struct scene *s)
+{
+	while (lookup_due_usec(s->lookup) == 0)
+		assert_true(lookup_work(s->lookup));
+}
+
 static void a_shadowed_service_is_watched_and_never_allowed(void **state)
 {
 	struct scene *s = *state;
@@ -584,6 +591,7 @@ static void a_shadowed_service_is_watched_and_never_allowed(void **state)
 	assert_int_equal(lookup_run(s->lookup, &request, true, &outcome), LOOKUP_DONE);
 	assert_int_equal(outcome.reason, REASON_ALLOWED);
 	assert_true(outcome.is_shadow);
+	work_off(s);
 	assert_int_equal(lookup_due_usec(s->lookup), UINT64_MAX); /* it was no use of the mapping */
 	/* A session from before goes on. */
 	request.phase = PHASE_ACCOUNT;
@@ -605,6 +613,7 @@ static void uses_are_written_in_one_batch_without_history(void **state)
 	entries = fixture_number(&s->f, "SELECT count(*) FROM history");
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	work_off(s);
 	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM usage"), 0);
 	assert_true(lookup_due_usec(s->lookup) < UINT64_MAX);
 	fixture_run(&s->f, "BEGIN IMMEDIATE");

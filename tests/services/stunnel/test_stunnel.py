@@ -285,7 +285,8 @@ def test_session_is_logged_with_its_certificate(box):
 
 def test_console_keeps_its_login(box):
     main = box.show(UNIT, "MainPID")
-    inside = ["nsenter", f"--target={main}", "--mount", "cat", "/etc/pam.d/login"]
+    inside = ["nsenter", f"--target={main}", "--mount", "--root", "cat",
+              "/etc/pam.d/login"]
     assert "pam_certmap.so" in box.run(*inside)
     assert "pam_certmap.so" not in box.run("cat", "/etc/pam.d/login")
     assert "common-auth" in box.run("cat", "/etc/pam.d/login")
