@@ -357,19 +357,25 @@ static enum error put_into_force(struct lookup *lookup, const struct request *re
 	const struct evidence *evidence, struct store_answer *answer, struct lookup_outcome *ret,
 	struct policy_verdict *verdict, struct store_trouble *ret_trouble)
 {
+	const struct mapping before = *verdict->mapping;
 	enum error error = store_begin_change(lookup->store, ret_trouble);
 
 	if (error != OK)
 		return error;
 	error = take_over(lookup, request, evidence, answer, ret, verdict, ret_trouble);
 	store_end_change(lookup->store);
-	if (error != ERROR_REFUSED)
-		return error;
-	/* The account got another certificate meanwhile: then this one is not its renewal any more.
-	 */
-	tell(lookup, ret_trouble->text);
-	verdict->reason = REASON_MAPPING_DISABLED;
-	return OK;
+	if (error == ERROR_REFUSED) {
+		/* The account got another certificate meanwhile: this one is no renewal any more.
+		 */
+		tell(lookup, ret_trouble->text);
+		verdict->reason = REASON_MAPPING_DISABLED;
+		return OK;
+	}
+	/* The account was changed in between, and a credential may be that of the one before. */
+	if (error == OK && verdict->mapping &&
+		strcmp(before.account, verdict->mapping->account) != 0)
+		return ERROR_BUSY;
+	return error;
 }
 
 /* Everything that a login needs beside the verdict is found out before a renewal takes force: a
