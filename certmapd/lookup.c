@@ -436,6 +436,9 @@ static enum error decide(struct lookup *lookup, const struct request *request,
 static enum lookup_state give_up(struct lookup *lookup, enum error error,
 	struct store_trouble *trouble, bool may_wait, struct lookup_outcome *ret)
 {
+	/* Also where it is asked again: a renewal may wait for a lock with its credential open. */
+	explicit_bzero(ret->credential, sizeof ret->credential);
+	ret->credential_length = 0;
 	if (error == ERROR_BUSY && may_wait)
 		return LOOKUP_WAITS;
 	if (error != ERROR_BUSY) {
@@ -446,8 +449,6 @@ static enum lookup_state give_up(struct lookup *lookup, enum error error,
 	}
 	if (error == ERROR_STORE)
 		close_store(lookup);
-	explicit_bzero(ret->credential, sizeof ret->credential);
-	ret->credential_length = 0;
 	ret->reason = REASON_UNAVAILABLE;
 	ret->has_mapping = ret->took_over = false;
 	return LOOKUP_DONE;

@@ -40,8 +40,7 @@ struct lookup_outcome {
 	struct mapping mapping;
 	/* Of the mapping that decided, else of the evidence; "": none of them has one. */
 	char fingerprint[FINGERPRINT_HEX_BYTES + 1];
-	bool is_shadow; /* nobody may hear the reason: the service is switched over in shadow mode
-			 */
+	bool is_shadow; /* the service is in shadow mode: the reason is for the log alone */
 	bool took_over; /* a staged mapping was enabled by this lookup */
 	const char *concern; /* what let the certificate pass with a missing or stale list, or why
 			      * its chain does not hold, in words; NULL: nothing. Lives until the
