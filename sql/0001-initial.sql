@@ -304,7 +304,7 @@ END;
 
 CREATE TRIGGER history_delete BEFORE DELETE ON history
 BEGIN
-	SELECT RAISE(ABORT, 'history is not deleted from a shell: use `certmapctl history --prune-before DATE`.');
+	SELECT RAISE(ABORT, 'history is not deleted.');
 END;
 
 

@@ -578,8 +578,8 @@ def test_a_change_that_is_rolled_back_leaves_no_history(mapped):
     ("UPDATE history SET new = '{}';", "not rewritten"),
     ("UPDATE history SET id = 99;", "not rewritten"),
     ("UPDATE OR REPLACE history SET rowid = 2 WHERE id = 1;", "not rewritten"),
-    ("DELETE FROM history;", "not deleted from a shell"),
-    ("DELETE FROM history WHERE id = 1;", "not deleted from a shell"),
+    ("DELETE FROM history;", "not deleted"),
+    ("DELETE FROM history WHERE id = 1;", "not deleted"),
     ("REPLACE INTO history(id, object, change) VALUES(1, 'x', 'y');", "written once"),
     ("INSERT OR REPLACE INTO history(rowid, object, change) VALUES(1, 'x', 'y');", "written once"),
 ])
