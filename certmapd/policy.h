@@ -3,7 +3,7 @@
  * policy.h owns the decision: which gate a lookup fails first, or that it fails none.
  *
  * Pure functions over plain structs: no clock, descriptor, SQL or X.509, so that one table of rows
- * can test every gate and every pair of them, and certmapctl explain walks the same ones.
+ * can test every gate and every pair of them. certmapctl asks them through the same lookup.
  */
 #pragma once
 
