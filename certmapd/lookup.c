@@ -294,6 +294,16 @@ static bool may_stage(const struct lookup *lookup, const struct request *request
 	       request->kind == EVIDENCE_CERTIFICATE && !answer->is_shadow;
 }
 
+/* time(2) reads the clock as of the kernel's last tick, up to 10 ms ago: for as long it would take
+ * a certificate or a list that has just run out for a good one. Whole seconds of Unix time. */
+static int64_t wall_clock_sec(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now); /* clock_gettime(2): can't fail for it */
+	return now.tv_sec;
+}
+
 /* Decides; chains are looked at only for a mapping that passes every gate before. */
 static enum error judge(struct lookup *lookup, const struct request *request,
 	const struct evidence *evidence, struct store_answer *answer, struct lookup_outcome *ret,
@@ -312,7 +322,7 @@ static enum error judge(struct lookup *lookup, const struct request *request,
 		.may_stage = may_stage(lookup, request, answer),
 		.match = request->mode != MODE_SET,
 		.asked = request->user,
-		.now_sec = time(NULL),
+		.now_sec = wall_clock_sec(),
 	};
 	struct policy_verdict verdict;
 	enum error error;
@@ -428,7 +438,7 @@ static enum error decide(struct lookup *lookup, const struct request *request,
 		return error;
 	describe(&verdict, ret);
 	if (ret->reason == REASON_ALLOWED && is_login && lookup->use == LOOKUP_SERVES)
-		usage_note(&lookup->usage, ret->mapping.id, time(NULL));
+		usage_note(&lookup->usage, ret->mapping.id, wall_clock_sec());
 	return OK;
 }
 
