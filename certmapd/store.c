@@ -84,6 +84,21 @@ enum error store_run(
 	return OK;
 }
 
+enum error store_run_edit(
+	struct store *store, sqlite3_stmt *statement, struct store_trouble *ret_trouble)
+{
+	char *sql;
+	enum error error = store_run(store, statement, ret_trouble);
+
+	if (error != OK || !store->watcher)
+		return error;
+	if (!(sql = sqlite3_expanded_sql(statement)))
+		return ERROR_MEMORY;
+	store->watcher(sql, store->watcher_context);
+	sqlite3_free(sql);
+	return OK;
+}
+
 static enum error check_owner(const char *what, const char *path, const struct stat *status,
 	uid_t owner, struct store_trouble *ret_trouble)
 {

@@ -74,7 +74,7 @@ static enum error run_on_row(struct store *store, enum store_slot slot, const ch
 		return error;
 	if (!bind_row(statement, row))
 		return store_failed(store, ret_trouble);
-	if ((error = store_run(store, statement, ret_trouble)) == OK)
+	if ((error = store_run_edit(store, statement, ret_trouble)) == OK)
 		*ret_changed = sqlite3_changes(store->db) > 0;
 	return error;
 }
@@ -110,7 +110,7 @@ enum error store_delete_credential(struct store *store, struct span service, str
 		return error;
 	if (!bind_text(statement, 1, service) || !bind_text(statement, 2, account))
 		return store_failed(store, ret_trouble);
-	if ((error = store_run(store, statement, ret_trouble)) == OK)
+	if ((error = store_run_edit(store, statement, ret_trouble)) == OK)
 		*ret_found = sqlite3_changes(store->db) > 0;
 	return error;
 }

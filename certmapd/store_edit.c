@@ -85,6 +85,12 @@ enum error store_commit_edit(struct store *store, struct store_trouble *ret_trou
 	return error;
 }
 
+void store_watch_edits(struct store *store, store_edit_watcher *watcher, void *context)
+{
+	store->watcher = watcher;
+	store->watcher_context = context;
+}
+
 static bool bind_mapping(sqlite3_stmt *statement, const struct store_new_mapping *mapping)
 {
 	return sqlite3_bind_text(statement, 1, mapping->service, -1, SQLITE_STATIC) == SQLITE_OK &&
@@ -102,17 +108,15 @@ enum error store_insert_mapping(struct store *store, const struct store_new_mapp
 	sqlite3_stmt *statement STORE_RESET = NULL;
 	enum error error = store_prepare(store, STORE_INSERT_MAPPING,
 		"INSERT INTO mapping (service, account, certificate, enabled, account_uid, note)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
 		&statement, ret_trouble);
-	int64_t id;
 
 	if (error != OK)
 		return error;
-	if (!bind_mapping(statement, mapping) || sqlite3_step(statement) != SQLITE_ROW)
+	if (!bind_mapping(statement, mapping))
 		return store_failed(store, ret_trouble);
-	id = sqlite3_column_int64(statement, 0);
-	if ((error = store_run(store, statement, ret_trouble)) == OK)
-		*ret_id = id;
+	if ((error = store_run_edit(store, statement, ret_trouble)) == OK)
+		*ret_id = sqlite3_last_insert_rowid(store->db);
 	return error;
 }
 
@@ -127,7 +131,7 @@ enum error store_delete_mapping(
 		return error;
 	if (sqlite3_bind_int64(statement, 1, id) != SQLITE_OK)
 		return store_failed(store, ret_trouble);
-	if ((error = store_run(store, statement, ret_trouble)) == OK)
+	if ((error = store_run_edit(store, statement, ret_trouble)) == OK)
 		*ret_found = sqlite3_changes(store->db) > 0;
 	return error;
 }
@@ -142,7 +146,7 @@ static enum error run_on_mapping(struct store *store, enum store_slot slot, cons
 		return error;
 	if (sqlite3_bind_int64(statement, 1, id) != SQLITE_OK)
 		return store_failed(store, ret_trouble);
-	return store_run(store, statement, ret_trouble);
+	return store_run_edit(store, statement, ret_trouble);
 }
 
 /* Disabled first: at no moment has the account two certificates. */

@@ -16,6 +16,12 @@ WARN_UNUSED enum error store_begin_edit(
 	struct store *store, const char *who, struct store_trouble *ret_trouble);
 WARN_UNUSED enum error store_commit_edit(struct store *store, struct store_trouble *ret_trouble);
 
+/* From now on each statement that changes what people write is shown to `watcher` after it went
+ * well: as SQL text with its values in place, without the semicolon, lent out for the call. What
+ * certmap works out by itself is not shown. NULL: to nobody. */
+typedef void store_edit_watcher(const char *sql, void *context);
+void store_watch_edits(struct store *store, store_edit_watcher *watcher, void *context);
+
 /* What a person gives for a new mapping. Everything is borrowed. */
 struct store_new_mapping {
 	const char *service;

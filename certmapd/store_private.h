@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "store.h"
+#include "store_edit.h"
 
 #include <sqlite3.h>
 #include <sys/stat.h>
@@ -60,6 +60,8 @@ struct store {
 	ino_t inode;  /* see store_check_place() */
 	unsigned data_version;
 	uint8_t *lent; /* the certificate that store_next_pending() lends out */
+	store_edit_watcher *watcher;
+	void *watcher_context;
 	sqlite3_stmt *statements[STORE_SLOTS];
 };
 
@@ -79,6 +81,10 @@ WARN_UNUSED enum error store_prepare(struct store *store, enum store_slot slot, 
 
 /* Runs a statement that yields no row. */
 WARN_UNUSED enum error store_run(
+	struct store *store, sqlite3_stmt *statement, struct store_trouble *ret_trouble);
+
+/* The same for a statement that changes what people write; the watcher is shown it. */
+WARN_UNUSED enum error store_run_edit(
 	struct store *store, sqlite3_stmt *statement, struct store_trouble *ret_trouble);
 
 /* The error that stands for SQLite's last result code on this handle, with its text. */

@@ -6,23 +6,19 @@
  */
 #include "ctl.h"
 
-#include "armour.h"
-#include "certificate.h"
+#include "certfile.h"
+#include "edit.h"
 #include "index.h"
 #include "print.h"
 #include "store_edit.h"
 #include "store_pending.h"
-#include "who.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 /* The queue was worked off just before, so that this is for the one new mapping. Nobody else can
  * write meanwhile. */
@@ -93,54 +89,13 @@ static error_t parse(int key, char *value, struct argp_state *state)
 static const struct argp parser = {
 	.options = options,
 	.parser = parse,
-	.children = ctl_children,
+	.children = ctl_change_children,
 	.args_doc = "ACCOUNT FILE",
 	.doc = "Maps a certificate to an account.\v"
 	       "FILE holds one certificate in DER, in PEM, or as "
 	       "base64 without header lines; `-' is the standard input. The mapping is in force at "
 	       "the next lookup.",
 };
-
-/* Reads one byte past the limit, so that what is too long is seen as such. */
-static ssize_t read_file(const char *name, uint8_t bytes[STORE_CERTIFICATE_MAX_BYTES + 1])
-{
-	int fd = strcmp(name, "-") == 0 ? dup(STDIN_FILENO)
-					: open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	size_t length = 0;
-	ssize_t got = -1;
-	int failure;
-
-	while (fd >= 0 && length <= STORE_CERTIFICATE_MAX_BYTES) {
-		got = read(fd, bytes + length, STORE_CERTIFICATE_MAX_BYTES + 1 - length);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			break;
-		length += (size_t)got;
-	}
-	failure = errno;
-	if (fd >= 0)
-		close(fd);
-	errno = failure;
-	return got < 0 ? -1 : (ssize_t)length;
-}
-
-/* The words for what is wrong with the file; NULL: nothing, and *ret holds its facts. */
-static const char *judge(struct span certificate, struct certificate_facts *ret)
-{
-	uint8_t der[ARMOUR_DER_MAX_BYTES];
-	const char *problem = NULL;
-	size_t length;
-	enum armour_finding finding;
-
-	if (certificate.length > STORE_CERTIFICATE_MAX_BYTES)
-		return armour_finding_text(ARMOUR_TOO_LARGE);
-	finding = armour_open_stored(certificate, der, sizeof der, &length);
-	if (finding != ARMOUR_OPENED)
-		return armour_finding_text(finding);
-	enum error error = certificate_read(span_of(der, length), ret, &problem);
-	return error == OK ? problem : error_text(error);
-}
 
 static void print_time(int64_t time_sec, char *ret, size_t capacity)
 {
@@ -230,31 +185,34 @@ static enum error insert_settled(struct store *store, const struct store_new_map
 	return OK;
 }
 
-static enum error add(struct store *store, const struct store_new_mapping *mapping, int64_t *ret_id,
-	struct row_state *ret_state, struct store_trouble *ret_trouble)
-{
-	char who[WHO_MAX_BYTES + 1];
-	enum error error;
-
-	who_am_i(who);
-	if ((error = store_begin_edit(store, who, ret_trouble)) != OK)
-		return error;
-	if ((error = insert_settled(store, mapping, ret_id, ret_state, ret_trouble)) != OK) {
-		store_rollback(store);
-		return error;
-	}
-	return store_commit_edit(store, ret_trouble);
-}
-
 static enum error show(const struct store_status *row, void *context)
 {
 	const struct ctl *ctl = context;
 
 	if (ctl->json)
 		return print_json_line(row);
-	printf("Mapping %" PRId64 " added:\n", row->number[STATUS_ID]);
+	if (!edit_may_talk(ctl))
+		return OK;
+	printf("Mapping %" PRId64 "%s:\n", row->number[STATUS_ID],
+		edit_is_dry(ctl) ? " would be added" : "");
 	print_words(stdout, row);
 	return OK;
+}
+
+/* Shown before the commit: of a dry run nothing is left to be shown after it. */
+static enum error add(const struct ctl *ctl, struct store *store,
+	const struct store_new_mapping *mapping, struct row_state *ret_state,
+	struct store_trouble *ret_trouble)
+{
+	bool is_found;
+	int64_t id;
+	enum error error;
+
+	if ((error = edit_begin(ctl, store, ret_trouble)) != OK)
+		return error;
+	if ((error = insert_settled(store, mapping, &id, ret_state, ret_trouble)) == OK)
+		error = store_find_status(store, id, show, (void *)ctl, &is_found, ret_trouble);
+	return edit_end(ctl, store, error, ret_trouble);
 }
 
 static enum ctl_status run(struct arguments *arguments)
@@ -264,17 +222,15 @@ static enum ctl_status run(struct arguments *arguments)
 	struct row_state state = { 0 };
 	enum ctl_status status;
 	enum error error;
-	bool is_found;
-	int64_t id;
 
 	if ((status = ctl_open(arguments->ctl, &store)) != CTL_DONE)
 		return status;
 	/* Older rows first, so that of two duplicates this one is told so. */
 	if ((error = ctl_settle(store, &trouble)) != OK ||
-		(error = add(store, &arguments->mapping, &id, &state, &trouble)) != OK ||
-		(error = store_find_status(store, id, show, arguments->ctl, &is_found, &trouble)) !=
-			OK)
+		(error = add(arguments->ctl, store, &arguments->mapping, &state, &trouble)) != OK)
 		return ctl_fail(arguments->ctl, error, &trouble);
+	if (edit_may_talk(arguments->ctl) && !edit_is_dry(arguments->ctl))
+		puts("Added.");
 	if (state.is_pending)
 		ctl_warn("many new mappings wait to be read, this one among them: certmapd goes on "
 			 "with them at its next lookup");
@@ -287,24 +243,14 @@ enum ctl_status ctl_add(struct ctl *ctl, int argc, char **argv)
 		.ctl = ctl,
 		.mapping = { .service = "*", .enabled = true },
 	};
-	static uint8_t bytes[STORE_CERTIFICATE_MAX_BYTES + 1];
-	struct certificate_facts facts;
-	char name[256];
-	const char *problem;
-	ssize_t length;
+	static struct certfile file;
+	enum ctl_status status;
 
 	argp_parse(&parser, argc, argv, 0, NULL, &arguments);
-	print_shown(span_of_string(arguments.file), name, sizeof name);
-	if ((length = read_file(arguments.file, bytes)) < 0) {
-		ctl_warn("%s: %s", name, strerror(errno));
-		return CTL_REFUSED;
-	}
-	arguments.mapping.certificate = span_of(bytes, (size_t)length);
-	if ((problem = judge(arguments.mapping.certificate, &facts)) != NULL) {
-		ctl_warn("%s: %s; nothing was added", name, problem);
-		return CTL_REFUSED;
-	}
-	warn_validity(&facts);
+	if ((status = certfile_read(arguments.file, &file)) != CTL_DONE)
+		return status;
+	arguments.mapping.certificate = span_of(file.stored, file.stored_length);
+	warn_validity(&file.facts);
 	if (!arguments.is_unbound)
 		bind_uid(&arguments.mapping);
 	return run(&arguments);

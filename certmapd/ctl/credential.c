@@ -5,12 +5,13 @@
  */
 #include "credential.h"
 
+#include "edit.h"
 #include "json.h"
 #include "print.h"
 #include "secret.h"
 #include "store_credential.h"
 #include "table.h"
-#include "who.h"
+#include "verbs.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -24,7 +25,7 @@
 #define CELL_MAX_BYTES 300u
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { OPTION_KEY = 0x100, OPTION_DRY_RUN, OPTION_ROTATE };
+enum { OPTION_KEY = 0x100, OPTION_ROTATE };
 
 #define SERVICE_OPTION                                                                             \
 	{                                                                                          \
@@ -35,11 +36,6 @@ enum { OPTION_KEY = 0x100, OPTION_DRY_RUN, OPTION_ROTATE };
 	{                                                                                          \
 		"key", OPTION_KEY, "FILE", 0, "The key file (" SEAL_KEY_DEFAULT_PATH ")", 0        \
 	}
-#define DRY_RUN_OPTION                                                                             \
-	{                                                                                          \
-		"dry-run", OPTION_DRY_RUN, NULL, 0, "Change nothing", 0                            \
-	}
-
 /* Keys ----------------------------------------------------------------------------------------- */
 
 void credential_free_keys(struct seal_keys **keys)
@@ -87,25 +83,7 @@ static void print_key_id(const struct seal_keys *keys, char ret[CREDENTIAL_ID_DI
 	credential_print_id(id, ret);
 }
 
-/* Edits ---------------------------------------------------------------------------------------- */
-
-static enum error begin_edit(struct store *store, struct store_trouble *ret_trouble)
-{
-	char who[WHO_MAX_BYTES + 1];
-
-	who_am_i(who);
-	return store_begin_edit(store, who, ret_trouble);
-}
-
-/* A dry run goes all the way, so that what would be refused is refused. */
-static enum error end_edit(const struct credential_arguments *arguments, struct store *store,
-	enum error error, struct store_trouble *ret_trouble)
-{
-	if (error == OK && !arguments->is_dry)
-		return store_commit_edit(store, ret_trouble);
-	store_rollback(store);
-	return error;
-}
+/* What all of them say ------------------------------------------------------------------------ */
 
 static const char *service_of(const struct credential_arguments *arguments)
 {
@@ -134,16 +112,17 @@ static enum error tell(const struct credential_arguments *arguments, const char 
 		{ .name = "service", .text = service },
 		{ .name = "account", .text = account },
 		{ .name = "key_id", .text = span_of_string(key_id) },
-		{ .name = "change", .text = span_of_string(arguments->is_dry ? "none" : done) },
+		{ .name = "change",
+			.text = span_of_string(edit_is_dry(arguments->ctl) ? "none" : done) },
 	};
 	char whose[2 * NAME_MAX_BYTES + 32];
 	enum error error = OK;
 
 	print_whose(service, account, whose, sizeof whose);
-	if (!arguments->ctl->json)
+	if (edit_may_talk(arguments->ctl))
 		printf("The credential of %s %s %s.\n", whose,
-			arguments->is_dry ? "would be" : "was", would);
-	else if ((error = json_print(fields, COUNT(fields))) == OK)
+			edit_is_dry(arguments->ctl) ? "would be" : "was", would);
+	else if (arguments->ctl->json && (error = json_print(fields, COUNT(fields))) == OK)
 		putchar('\n');
 	return error;
 }
@@ -197,12 +176,12 @@ static enum error seal(const struct seal_keys *keys, struct store_credential *ro
 static enum error write_one(const struct credential_arguments *arguments, struct store *store,
 	const struct store_credential *row, bool *ret_was_there, struct store_trouble *ret_trouble)
 {
-	enum error error = begin_edit(store, ret_trouble);
+	enum error error = edit_begin(arguments->ctl, store, ret_trouble);
 
 	if (error != OK)
 		return error;
 	error = store_write_credential(store, row, ret_was_there, ret_trouble);
-	return end_edit(arguments, store, error, ret_trouble);
+	return edit_end(arguments->ctl, store, error, ret_trouble);
 }
 
 /* Everything that can refuse comes before the question, and no lock is held while a person types.
@@ -241,26 +220,16 @@ static enum ctl_status run_set(struct credential_arguments *arguments)
 
 /* remove --------------------------------------------------------------------------------------- */
 
-static bool ask_to_remove(const struct credential_arguments *arguments)
-{
-	char whose[2 * NAME_MAX_BYTES + 32], answer[16];
-
-	print_whose(span_of_string(service_of(arguments)), span_of_string(arguments->operand),
-		whose, sizeof whose);
-	fprintf(stderr, "Remove the credential of %s? [y/N] ", whose);
-	return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
 static enum error remove_one(const struct credential_arguments *arguments, struct store *store,
 	bool *ret_found, struct store_trouble *ret_trouble)
 {
-	enum error error = begin_edit(store, ret_trouble);
+	enum error error = edit_begin(arguments->ctl, store, ret_trouble);
 
 	if (error != OK)
 		return error;
 	error = store_delete_credential(store, span_of_string(service_of(arguments)),
 		span_of_string(arguments->operand), ret_found, ret_trouble);
-	return end_edit(arguments, store, error, ret_trouble);
+	return edit_end(arguments->ctl, store, error, ret_trouble);
 }
 
 static enum ctl_status refuse_missing(const struct credential_arguments *arguments)
@@ -278,16 +247,16 @@ static enum ctl_status run_remove(struct credential_arguments *arguments)
 {
 	struct store *store CTL_CLOSE = NULL;
 	struct store_trouble trouble = { "" };
+	char whose[2 * NAME_MAX_BYTES + 32];
 	bool is_found = false;
 	enum error error;
 
 	if (ctl_open(arguments->ctl, &store) != CTL_DONE)
 		return CTL_REFUSED;
-	if (!arguments->is_sure && !arguments->is_dry && isatty(STDIN_FILENO) &&
-		!ask_to_remove(arguments)) {
-		ctl_warn("nothing was removed");
+	print_whose(span_of_string(service_of(arguments)), span_of_string(arguments->operand),
+		whose, sizeof whose);
+	if (!edit_confirm(arguments->ctl, "Remove the credential of %s?", whose))
 		return CTL_REFUSED;
-	}
 	if ((error = remove_one(arguments, store, &is_found, &trouble)) != OK)
 		return ctl_fail(arguments->ctl, error, &trouble);
 	if (!is_found)
@@ -485,7 +454,7 @@ static enum error rotate_row(const struct store_credential *row, void *context)
 static enum error rotate_all(
 	const struct credential_arguments *arguments, struct rotation *rotation)
 {
-	enum error error = begin_edit(rotation->store, rotation->trouble);
+	enum error error = edit_begin(arguments->ctl, rotation->store, rotation->trouble);
 
 	if (error != OK)
 		return error;
@@ -498,7 +467,7 @@ static enum error rotate_all(
 			rotation->failed + rotation->resealed + rotation->unchanged);
 		error = ERROR_REFUSED;
 	}
-	return end_edit(arguments, rotation->store, error, rotation->trouble);
+	return edit_end(arguments->ctl, rotation->store, error, rotation->trouble);
 }
 
 static enum error tell_rotation(
@@ -512,7 +481,7 @@ static enum error tell_rotation(
 		{ .name = "key_id", .text = span_of_string(key_id) },
 		{ .name = "resealed",
 			.is_number = true,
-			.number = arguments->is_dry ? 0 : (int64_t)rotation->resealed },
+			.number = edit_is_dry(arguments->ctl) ? 0 : (int64_t)rotation->resealed },
 		{ .name = "unchanged", .is_number = true, .number = (int64_t)rotation->unchanged },
 	};
 
@@ -521,9 +490,11 @@ static enum error tell_rotation(
 			putchar('\n');
 		return error;
 	}
+	if (!edit_may_talk(arguments->ctl))
+		return OK;
 	printf("%zu %s sealed anew with the key %s, %zu had it already.\n", rotation->resealed,
-		arguments->is_dry ? "would be" : "were", key_id, rotation->unchanged);
-	if (!arguments->is_dry)
+		edit_is_dry(arguments->ctl) ? "would be" : "were", key_id, rotation->unchanged);
+	if (!edit_is_dry(arguments->ctl))
 		puts("No credential in this database needs another key any more.");
 	return OK;
 }
@@ -551,56 +522,51 @@ static enum ctl_status run_rotate(struct credential_arguments *arguments)
 
 static error_t parse(int key, char *value, struct argp_state *state);
 
-static const struct argp_option set_options[] = { SERVICE_OPTION, KEY_OPTION, DRY_RUN_OPTION,
-	{ 0 } };
-static const struct argp_option remove_options[] = { SERVICE_OPTION,
-	{ "yes", 'y', NULL, 0, "Don't ask", 0 }, DRY_RUN_OPTION, { 0 } };
+static const struct argp_option set_options[] = { SERVICE_OPTION, KEY_OPTION, { 0 } };
+static const struct argp_option remove_options[] = { SERVICE_OPTION, { 0 } };
 static const struct argp_option list_options[] = { { "service", 's', "NAME", 0,
 							   "Only those of this service", 0 },
 	{ "account", 'a', "NAME", 0, "Only those of this account", 0 }, KEY_OPTION, { 0 } };
-static const struct argp_option rotate_options[] = { KEY_OPTION, DRY_RUN_OPTION, { 0 } };
+static const struct argp_option rotate_options[] = { KEY_OPTION, { 0 } };
 static const struct argp_option new_key_options[] = {
 	{ "rotate", OPTION_ROTATE, NULL, 0, "Put the key before those that the file holds", 0 },
 	{ 0 },
 };
 
 static const struct credential_verb {
-	const char *name;
 	credential_run *run;
 	const char *missing; /* what its operand is, where it must be there; else NULL */
 	bool has_operand;
 	struct argp parser;
-} verbs[] = {
-	{ "set", run_set, "the account", true,
-		{ set_options, parse, "ACCOUNT",
-			"Seals the password that a session of an account gets.\v"
-			"It is read from the standard input, one line, or asked for twice on a "
-			"terminal. One that is there is replaced. It is in force at the next "
-			"lookup, in services whose row has deliver_credential = 1.",
-			ctl_children, NULL, NULL } },
-	{ "remove", run_remove, "the account", true,
-		{ remove_options, parse, "ACCOUNT",
-			"Removes the password that a session of an account gets.\v"
-			"On a terminal it asks first.",
-			ctl_children, NULL, NULL } },
-	{ "list", run_list, NULL, false,
-		{ list_options, parse, NULL,
-			"Shows whose passwords are stored, and whether the keys at hand open "
-			"them.\vThe passwords are never shown.",
-			ctl_children, NULL, NULL } },
-	{ "rotate", run_rotate, NULL, false,
-		{ rotate_options, parse, NULL,
-			"Seals every password anew with the first key of the key file.\v"
-			"All of them or none: one that can't be opened stops it.",
-			ctl_children, NULL, NULL } },
-	{ "new-key", credential_new_key, NULL, true,
-		{ new_key_options, parse, "[FILE]",
-			"Makes a key file.\v"
-			"FILE is " SEAL_KEY_DEFAULT_PATH " if it is left out. A file that is there "
-			"is never overwritten; with --rotate the new key is put before those in "
-			"it.",
-			ctl_children, NULL, NULL } },
-};
+} set_verb = { run_set, "the account", true,
+	{ set_options, parse, "ACCOUNT",
+		"Seals the password that a session of an account gets.\v"
+		"It is read from the standard input, one line, or asked for twice on a "
+		"terminal. One that is there is replaced. It is in force at the next "
+		"lookup, in services whose row has deliver_credential = 1.",
+		ctl_change_children, NULL, NULL } },
+  remove_verb = { run_remove, "the account", true,
+	  { remove_options, parse, "ACCOUNT",
+		  "Removes the password that a session of an account gets.\v"
+		  "On a terminal it asks first.",
+		  ctl_change_children, NULL, NULL } },
+  list_verb = { run_list, NULL, false,
+	  { list_options, parse, NULL,
+		  "Shows whose passwords are stored, and whether the keys at hand open "
+		  "them.\vThe passwords are never shown.",
+		  ctl_children, NULL, NULL } },
+  rotate_verb = { run_rotate, NULL, false,
+	  { rotate_options, parse, NULL,
+		  "Seals every password anew with the first key of the key file.\v"
+		  "All of them or none: one that can't be opened stops it.",
+		  ctl_change_children, NULL, NULL } },
+  new_key_verb = { credential_new_key, NULL, true,
+	  { new_key_options, parse, "[FILE]",
+		  "Makes a key file.\v"
+		  "FILE is " SEAL_KEY_DEFAULT_PATH " if it is left out. A file that is there "
+		  "is never overwritten; with --rotate the new key is put before those in "
+		  "it.",
+		  ctl_children, NULL, NULL } };
 
 static error_t take_operand(
 	struct credential_arguments *arguments, char *value, struct argp_state *state)
@@ -627,14 +593,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case 'a':
 		arguments->account = value;
 		return 0;
-	case 'y':
-		arguments->is_sure = true;
-		return 0;
 	case OPTION_KEY:
 		arguments->key_path = value;
-		return 0;
-	case OPTION_DRY_RUN:
-		arguments->is_dry = true;
 		return 0;
 	case OPTION_ROTATE:
 		arguments->is_rotation = true;
@@ -650,52 +610,6 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-struct choice {
-	struct ctl *ctl;
-	const struct credential_verb *verb;
-	int index; /* in argv */
-};
-
-static error_t choose(int key, char *value, struct argp_state *state)
-{
-	struct choice *choice = state->input;
-
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = choice->ctl;
-		return 0;
-	case ARGP_KEY_ARG:
-		for (size_t i = 0; i < COUNT(verbs); i++)
-			if (strcmp(verbs[i].name, value) == 0)
-				choice->verb = &verbs[i];
-		if (!choice->verb)
-			argp_error(state, "unknown verb '%s'", value);
-		choice->index = state->next - 1;
-		state->next = state->argc; /* the rest is the verb's */
-		return 0;
-	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "a verb is missing");
-		return EINVAL;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-static const struct argp chooser = {
-	.parser = choose,
-	.children = ctl_children,
-	.args_doc = "VERB [ARGUMENT...]",
-	.doc = "Stores the password that a session gets beside its account, sealed.\v"
-	       "Verbs:\n"
-	       "  set      seal a password for an account\n"
-	       "  remove   remove one\n"
-	       "  list     show whose there are, never what they are\n"
-	       "  rotate   seal all of them anew with another key\n"
-	       "  new-key  make a key file\n"
-	       "\n"
-	       "`certmapctl credential VERB --help' says more.",
-};
-
 /* No core file holds a password. RLIMIT_CORE alone does not bind a core_pattern that is a pipe,
  * core(5). */
 static void forbid_dumps(void)
@@ -706,18 +620,60 @@ static void forbid_dumps(void)
 		ctl_warn("warning: core dumps can't be forbidden");
 }
 
+static enum ctl_status run_verb(
+	const struct credential_verb *verb, struct ctl *ctl, int argc, char **argv)
+{
+	struct credential_arguments arguments = {
+		.ctl = ctl,
+		.verb = verb,
+		.key_path = SEAL_KEY_DEFAULT_PATH,
+	};
+
+	argp_parse(&verb->parser, argc, argv, 0, NULL, &arguments);
+	forbid_dumps();
+	return verb->run(&arguments);
+}
+
+static enum ctl_status set(struct ctl *ctl, int argc, char **argv)
+{
+	return run_verb(&set_verb, ctl, argc, argv);
+}
+
+static enum ctl_status remove_credential(struct ctl *ctl, int argc, char **argv)
+{
+	return run_verb(&remove_verb, ctl, argc, argv);
+}
+
+static enum ctl_status list(struct ctl *ctl, int argc, char **argv)
+{
+	return run_verb(&list_verb, ctl, argc, argv);
+}
+
+static enum ctl_status rotate(struct ctl *ctl, int argc, char **argv)
+{
+	return run_verb(&rotate_verb, ctl, argc, argv);
+}
+
+static enum ctl_status new_key(struct ctl *ctl, int argc, char **argv)
+{
+	return run_verb(&new_key_verb, ctl, argc, argv);
+}
+
 enum ctl_status ctl_credential(struct ctl *ctl, int argc, char **argv)
 {
-	struct choice choice = { .ctl = ctl };
-	struct credential_arguments arguments = { .ctl = ctl, .key_path = SEAL_KEY_DEFAULT_PATH };
-	char name[64];
+	static const struct verb table[] = {
+		{ "set", set, "seal a password for an account" },
+		{ "remove", remove_credential, "remove one" },
+		{ "list", list, "show whose there are, never what they are" },
+		{ "rotate", rotate, "seal all of them anew with another key" },
+		{ "new-key", new_key, "make a key file" },
+	};
+	const struct verbs verbs = {
+		.program = "certmapctl credential",
+		.doc = "Stores the password that a session gets beside its account, sealed.",
+		.table = table,
+		.count = COUNT(table),
+	};
 
-	argp_parse(&chooser, argc, argv, ARGP_IN_ORDER, NULL, &choice);
-	snprintf(name, sizeof name, "certmapctl credential %s", choice.verb->name);
-	argv[choice.index] = name;
-	arguments.verb = choice.verb;
-	argp_parse(&choice.verb->parser, argc - choice.index, argv + choice.index, 0, NULL,
-		&arguments);
-	forbid_dumps();
-	return choice.verb->run(&arguments);
+	return verbs_run(&verbs, ctl, argc, argv);
 }

@@ -17,8 +17,6 @@ struct credential_arguments {
 	const char *service; /* NULL: none was given */
 	const char *account; /* of --account; NULL: none was given */
 	const char *key_path;
-	bool is_dry;
-	bool is_sure;
 	bool is_rotation;
 };
 

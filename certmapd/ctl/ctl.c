@@ -7,6 +7,7 @@
 #include "json.h"
 #include "monotonic.h"
 #include "store_pending.h"
+#include "verbs.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -22,29 +23,27 @@
 /* Each slice is a transaction, between two of which a waiting writer gets its turn. */
 #define SETTLE_SLICE_USEC 50000u
 
-static const struct verb {
-	const char *name;
-	ctl_verb *run;
-} verbs[] = {
-	{ "init", ctl_init },
-	{ "migrate", ctl_migrate },
-	{ "add", ctl_add },
-	{ "list", ctl_list },
-	{ "remove", ctl_remove },
-	{ "export", ctl_export },
-	{ "credential", ctl_credential },
-	{ "authorized-keys", ctl_authorized_keys },
+static const struct verb table[] = {
+	{ "init", ctl_init, "make a new database" },
+	{ "migrate", ctl_migrate, "bring a database up to this version" },
+	{ "add", ctl_add, "map a certificate to an account" },
+	{ "remove", ctl_remove, "remove a mapping" },
+	{ "list", ctl_list, "show the mappings" },
+	{ "credential", ctl_credential, "store the passwords that sessions get" },
+	{ "export", ctl_export, "write mappings down for another program" },
+	{ "authorized-keys", ctl_authorized_keys, "print the SSH keys of an account, for sshd" },
 };
 
-struct arguments {
-	struct ctl ctl;
-	const struct verb *verb;
-	int verb_index; /* in argv */
+static const struct verbs verbs = {
+	.program = "certmapctl",
+	.doc = "Maps individual client certificates to accounts.",
+	.table = table,
+	.count = sizeof table / sizeof table[0],
 };
 
 const char *argp_program_version = "certmapctl " CERTMAP_VERSION;
 
-enum { OPTION_WAIT = 0x1000 };
+enum { OPTION_WAIT = 0x1000, OPTION_DRY_RUN, OPTION_SQL };
 
 #define TEXT(value) #value
 #define TEXT_OF(macro) TEXT(macro)
@@ -112,54 +111,49 @@ static const struct argp common = { .options = common_options, .parser = parse_c
 
 const struct argp_child ctl_children[] = { { .argp = &common }, { 0 } };
 
-static const struct verb *find_verb(const char *name)
-{
-	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
-		if (strcmp(verbs[i].name, name) == 0)
-			return &verbs[i];
-	return NULL;
-}
+static const struct argp_option change_options[] = {
+	{ NULL, 0, NULL, 0, "Options of a change:", -3 },
+	{ "dry-run", OPTION_DRY_RUN, NULL, 0, "Say what would be done, and change nothing", -3 },
+	{ "sql", OPTION_SQL, NULL, 0,
+		"Change nothing, and print the statements for a sqlite3 shell that do it", -3 },
+	{ "yes", 'y', NULL, 0, "Don't ask", -3 },
+	{ 0 },
+};
 
-static error_t parse(int key, char *value, struct argp_state *state)
+static error_t parse_change(int key, char *value, struct argp_state *state)
 {
-	struct arguments *arguments = state->input;
+	struct ctl *ctl = state->input;
 
+	(void)value;
 	switch (key) {
 	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &arguments->ctl;
+		state->child_inputs[0] = ctl;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (!(arguments->verb = find_verb(value)))
-			argp_error(state, "unknown verb '%s'", value);
-		arguments->verb_index = state->next - 1;
-		state->next = state->argc; /* the rest is the verb's */
+	case OPTION_DRY_RUN:
+		ctl->is_dry = true;
 		return 0;
-	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "a verb is missing");
-		return EINVAL;
+	case OPTION_SQL:
+		ctl->prints_sql = true;
+		return 0;
+	case 'y':
+		ctl->is_sure = true;
+		return 0;
+	case ARGP_KEY_SUCCESS:
+		if (ctl->prints_sql && ctl->json)
+			argp_error(state, "--sql and --json are two forms of one answer");
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
-static const struct argp parser = {
-	.parser = parse,
+static const struct argp change = {
+	.options = change_options,
+	.parser = parse_change,
 	.children = ctl_children,
-	.args_doc = "VERB [ARGUMENT...]",
-	.doc = "Maps individual client certificates to accounts.\v"
-	       "Verbs:\n"
-	       "  init             make a new database\n"
-	       "  migrate          bring a database up to this version\n"
-	       "  add              map a certificate to an account\n"
-	       "  list             show the mappings\n"
-	       "  remove           remove a mapping\n"
-	       "  credential       store the passwords that sessions get\n"
-	       "  export           write mappings down for another program\n"
-	       "  authorized-keys  print the SSH keys of an account, for sshd\n"
-	       "\n"
-	       "`certmapctl VERB --help' says more. Exit status: 0 done, 1 refused or not found, "
-	       "2 wrong usage.",
 };
+
+const struct argp_child ctl_change_children[] = { { .argp = &change }, { 0 } };
 
 void ctl_warn(const char *format, ...)
 {
@@ -235,38 +229,20 @@ enum error ctl_settle(struct store *store, struct store_trouble *ret_trouble)
 	return error;
 }
 
-/* The verb's own parser calls itself "certmapctl VERB" in its messages. */
-static enum ctl_status run_verb(struct arguments *arguments, int argc, char **argv)
-{
-	char name[64];
-	char **own = argv + arguments->verb_index;
-
-	snprintf(name, sizeof name, "certmapctl %s", arguments->verb->name);
-	own[0] = name;
-	return arguments->verb->run(&arguments->ctl, argc - arguments->verb_index, own);
-}
-
 int main(int argc, char **argv)
 {
-	struct arguments arguments = {
-		.ctl = {
-			.database = CTL_DEFAULT_DATABASE,
-			.wait_sec = CTL_DEFAULT_WAIT_SEC,
-		},
-	};
+	struct ctl ctl = { .database = CTL_DEFAULT_DATABASE, .wait_sec = CTL_DEFAULT_WAIT_SEC };
 	enum ctl_status status;
 
 	/* Which letters a terminal shows; numbers and messages stay as they are. */
 	setlocale(LC_CTYPE, "");
 	umask(0077);
 	argp_err_exit_status = CTL_USAGE;
-	if (argp_parse(&parser, argc, argv, ARGP_IN_ORDER, NULL, &arguments) != 0)
-		return CTL_USAGE;
 	if (certificate_init() != OK) {
 		ctl_warn("OpenSSL offers no SHA-256");
 		return CTL_REFUSED;
 	}
-	status = run_verb(&arguments, argc, argv);
+	status = verbs_run(&verbs, &ctl, argc, argv);
 	certificate_done();
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		ctl_warn("can't write the answer: %s", strerror(errno));

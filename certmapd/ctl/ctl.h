@@ -26,10 +26,15 @@ struct ctl {
 	const char *database;
 	bool json;
 	unsigned wait_sec; /* for whoever holds a lock */
+	bool is_dry;       /* of verbs that change something */
+	bool prints_sql;
+	bool is_sure;
 };
 
 /* The common options as a child of a verb's parser, whose child input is a struct ctl. */
 extern const struct argp_child ctl_children[];
+/* The same for a verb that changes something: --dry-run, --sql and --yes too, see edit.h. */
+extern const struct argp_child ctl_change_children[];
 
 /* A verb reads its own arguments, argv[0] being the words up to it, and does what they say. Wrong
  * usage ends the process. */

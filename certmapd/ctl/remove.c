@@ -2,24 +2,17 @@
 /* remove.c owns the verb that removes a mapping. */
 #include "ctl.h"
 
+#include "edit.h"
 #include "print.h"
 #include "store_edit.h"
-#include "who.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <unistd.h>
 
 struct arguments {
 	struct ctl *ctl;
 	int64_t id;
-	bool is_sure;
-};
-
-static const struct argp_option options[] = {
-	{ "yes", 'y', NULL, 0, "Don't ask", 0 },
-	{ 0 },
 };
 
 static error_t parse(int key, char *value, struct argp_state *state)
@@ -29,9 +22,6 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = arguments->ctl;
-		return 0;
-	case 'y':
-		arguments->is_sure = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 0)
@@ -48,9 +38,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 }
 
 static const struct argp parser = {
-	.options = options,
 	.parser = parse,
-	.children = ctl_children,
+	.children = ctl_change_children,
 	.args_doc = "ID",
 	.doc = "Removes a mapping.\v"
 	       "It is in force at once. On a terminal it asks first. The history "
@@ -63,35 +52,22 @@ static enum error show(const struct store_status *row, void *context)
 
 	if (arguments->ctl->json)
 		return print_json_line(row);
+	if (arguments->ctl->prints_sql)
+		return OK;
 	printf("Mapping %" PRId64 ":\n", arguments->id);
 	print_words(stdout, row);
 	return OK;
 }
 
-/* On stderr, so that what stands on stdout stays whole. */
-static bool ask(int64_t id)
+static enum error remove_mapping(const struct ctl *ctl, struct store *store, int64_t id,
+	bool *ret_found, struct store_trouble *ret_trouble)
 {
-	char answer[16];
+	enum error error = edit_begin(ctl, store, ret_trouble);
 
-	fflush(stdout);
-	fprintf(stderr, "Remove mapping %" PRId64 "? [y/N] ", id);
-	return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
-static enum error remove_mapping(
-	struct store *store, int64_t id, bool *ret_found, struct store_trouble *ret_trouble)
-{
-	char who[WHO_MAX_BYTES + 1];
-	enum error error;
-
-	who_am_i(who);
-	if ((error = store_begin_edit(store, who, ret_trouble)) != OK)
+	if (error != OK)
 		return error;
-	if ((error = store_delete_mapping(store, id, ret_found, ret_trouble)) != OK) {
-		store_rollback(store);
-		return error;
-	}
-	return store_commit_edit(store, ret_trouble);
+	error = store_delete_mapping(store, id, ret_found, ret_trouble);
+	return edit_end(ctl, store, error, ret_trouble);
 }
 
 /* No lock is held while a person thinks; an id never comes back to another mapping. */
@@ -104,19 +80,19 @@ static enum ctl_status run(struct arguments *arguments, struct store *store)
 
 	if (error != OK)
 		return ctl_fail(arguments->ctl, error, &trouble);
-	if (is_found && !arguments->is_sure && isatty(STDIN_FILENO) && !ask(arguments->id)) {
-		ctl_warn("nothing was removed");
+	if (is_found && !edit_confirm(arguments->ctl, "Remove mapping %" PRId64 "?", arguments->id))
 		return CTL_REFUSED;
-	}
-	if (is_found && (error = remove_mapping(store, arguments->id, &is_found, &trouble)) != OK)
+	if (is_found && (error = remove_mapping(
+				 arguments->ctl, store, arguments->id, &is_found, &trouble)) != OK)
 		return ctl_fail(arguments->ctl, error, &trouble);
 	if (!is_found) {
 		ctl_warn("there is no mapping %" PRId64 ": `certmapctl list' shows those there are",
 			arguments->id);
 		return CTL_REFUSED;
 	}
-	if (!arguments->ctl->json)
-		printf("Mapping %" PRId64 " removed.\n", arguments->id);
+	if (edit_may_talk(arguments->ctl))
+		printf("Mapping %" PRId64 " %s.\n", arguments->id,
+			edit_is_dry(arguments->ctl) ? "would be removed" : "removed");
 	return CTL_DONE;
 }
 

@@ -10,6 +10,7 @@ import tempfile
 
 import pytest
 
+from ctl_stage import Tool
 from shell_stage import Daemon, Database, Pki
 
 
@@ -105,3 +106,9 @@ def stopped_daemon(no_database):
 def daemon(database, stopped_daemon):
     """A certmapd that answers from the database; must end well."""
     return stopped_daemon.start()
+
+
+@pytest.fixture
+def tool(database):
+    """certmapctl on that database."""
+    return Tool(database)

@@ -5,83 +5,24 @@ terminal as anything but text. What is in the database is told by the stock sqli
 in a certificate by the openssl command line.
 """
 import base64
-import fcntl
-import functools
 import json
 import os
 import pathlib
-import pty
-import pwd
 import re
 import shutil
 import struct
 import subprocess
 import tempfile
-import termios
 import threading
 import time
 
 import pytest
 
-from shell_stage import CERTMAPCTL, CERTMAPCTL_PLAIN, NOBODY, OpenShell, run
+from ctl_stage import ACCOUNT, ctl, dump, history_names, on_terminal, plain, Tool
+from shell_stage import CERTMAPCTL, NOBODY, OpenShell, run
 
 VERBS = ("init", "migrate", "add", "list", "remove", "export", "authorized-keys")
-ACCOUNT = pwd.getpwuid(NOBODY).pw_name  # one that every machine has
 BUSY_WORDS = "somebody else is writing"
-
-
-def ctl(*words, status=0, **options):
-    """Runs certmapctl and asserts its exit status."""
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", **options.pop("env", {})}
-    done = subprocess.run([str(CERTMAPCTL), *map(str, words)], check=False, env=environment,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          **{"stdin": subprocess.DEVNULL, **options})
-    assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
-    done.out, done.err = done.stdout.decode(), done.stderr.decode()
-    return done
-
-
-@functools.cache
-def has_json():
-    return b"jansson" not in subprocess.run([str(CERTMAPCTL), "--json", "--version"], check=False,
-                                            stderr=subprocess.PIPE).stderr
-
-
-def dump(database):
-    """Everything in the database, as the shell writes it down."""
-    return database.sql(".dump\nPRAGMA user_version; PRAGMA application_id;")
-
-
-class Tool:
-    """certmapctl on one database."""
-
-    def __init__(self, database):
-        self.database = database
-
-    def __call__(self, verb, *words, **options):
-        return ctl(verb, "--database", self.database.path, *words, **options)
-
-    def json(self, verb, *words, **options):
-        if not has_json():
-            pytest.skip("built without jansson")
-        return json.loads(self(verb, "--json", *words, **options).stdout)
-
-    def refuses(self, verb, *words, **options):
-        """Asserts exit status 1, a single line of words, and that nothing changed. The words."""
-        before = dump(self.database)
-        done = self(verb, *words, status=1, **options)
-        assert dump(self.database) == before
-        assert done.out == ""
-        return done.err
-
-
-@pytest.fixture
-def tool(database):
-    return Tool(database)
-
-
-def history_names(database):
-    return [row["who"] for row in database.rows("SELECT who FROM history ORDER BY id")]
 
 
 # Wrong usage -------------------------------------------------------------------------------------
@@ -124,12 +65,6 @@ def test_wrong_usage_is_status_2(words):
 
 def test_common_options_may_stand_before_the_verb(database):
     assert ctl("--wait", "1", "--database", database.path, "list").err == "certmapctl: no mappings\n"
-
-
-def plain(*words):
-    """The certmapctl of a build without optional libraries."""
-    return subprocess.run([str(CERTMAPCTL_PLAIN), *map(str, words)], check=False, text=True,
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -266,7 +201,7 @@ def test_add_shows_what_is_in_the_certificate(tool, alice):
 
 def test_add_says_the_same_in_words(tool, alice):
     said = tool("add", ACCOUNT, alice.path, "--note", "her laptop").out
-    for words in ("Mapping 1 added", f"{ACCOUNT} (uid {NOBODY})", "* (every service)", "in force",
+    for words in ("Mapping 1:", "Added.", f"{ACCOUNT} (uid {NOBODY})", "* (every service)", "in force",
                   "CN=alice", "CN=Test CA", alice.fingerprint, "her laptop"):
         assert words in said
     assert max(map(len, said.splitlines())) <= 80
@@ -344,7 +279,7 @@ def test_add_names_what_is_wrong_with_a_file(tool, pki, alice, bob, tmp_path, na
     path.write_bytes(data)
     said = tool.refuses("add", ACCOUNT, path)
     assert f"{path}: " in said and words in said
-    assert "nothing was added" in said
+    assert "nothing was changed" in said
     # Judged before the database is touched: without one the words are the same.
     tool.database.path.unlink()
     assert tool("add", ACCOUNT, path, status=1).err == said
@@ -552,25 +487,6 @@ def test_a_hostile_subject_forges_nothing(tool, pki):
 
 # On a terminal -----------------------------------------------------------------------------------
 
-def on_terminal(tool, *words, typed="", width=80):
-    """(exit status, what the terminal got)."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
-    process = subprocess.Popen(
-        [str(CERTMAPCTL), *words, "--database", str(tool.database.path)], stdin=slave, stdout=slave,
-        stderr=slave, env={**os.environ, "LC_ALL": "C.UTF-8", "COLUMNS": str(width)})
-    os.close(slave)
-    os.write(master, typed.encode())
-    got = b""
-    while True:
-        try:
-            got += os.read(master, 65536)
-        except OSError:  # EIO: the other side is closed
-            break
-    os.close(master)
-    return process.wait(), got.decode().replace("\r\n", "\n")
-
-
 def test_table_fits_a_terminal_of_80_columns(three, pki):
     long = pki.leaf("long", subject="/O=" + 60 * "x" + "/OU=" + 60 * "y" + "/CN=long")
     three("add", "games", long.path)
@@ -588,7 +504,7 @@ def test_table_fits_a_terminal_of_80_columns(three, pki):
 @pytest.mark.parametrize("answer", ["n\n", "\n", "\x04", "no, yes\n"])
 def test_remove_asks_on_a_terminal_and_takes_anything_but_yes_for_no(three, answer):
     status, said = on_terminal(three, "remove", "1", typed=answer)
-    assert status == 1 and "Remove mapping 1?" in said and "nothing was removed" in said
+    assert status == 1 and "Remove mapping 1?" in said and "nothing was changed" in said
     assert three.database.value("SELECT count(*) FROM mapping") == 3
 
 
@@ -1085,3 +1001,4 @@ def test_an_export_to_a_full_disk_leaves_the_old_file(tool, small_disk, alice):
     assert "No space left" in tool(*CAFILE, "--output", path, status=1).err
     assert path.read_text(encoding="ascii") == "old"
     assert sorted(small_disk.iterdir()) == [path, filler]
+

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * certfile.h owns the file in which a person brings a certificate: what certmapctl takes there, and
+ * the words for what it does not take.
+ */
+#pragma once
+
+#include "armour.h"
+#include "certificate.h"
+#include "ctl.h"
+#include "store_pending.h"
+
+struct certfile {
+	/* What goes into mapping.certificate. */
+	size_t stored_length;
+	uint8_t stored[STORE_CERTIFICATE_MAX_BYTES];
+	size_t der_length;
+	uint8_t der[ARMOUR_DER_MAX_BYTES];
+	struct certificate_facts facts;
+};
+
+/* Reads the one certificate of the file `name`, "-" being the standard input. CTL_REFUSED: it could
+ * not be read or is not one certificate, and that has been said. */
+WARN_UNUSED enum ctl_status certfile_read(const char *name, struct certfile *ret);

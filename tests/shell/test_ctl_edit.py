@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test_ctl_edit.py owns what --sql and --dry-run promise for every change: nothing is changed, what
+would be refused is refused, and the statements do in the stock sqlite3 shell what the verb does."""
+from ctl_stage import ACCOUNT, dump
+
+
+def mapping(database):
+    return database.rows("SELECT *, hex(certificate) AS certificate FROM mapping")
+
+
+def test_statements_of_sql_do_in_a_shell_what_the_verb_does(tool, alice):
+    words = ("add", ACCOUNT, alice.path, "--note", "Ada's \\ \"laptop\"\n2", "--service", "ftp")
+    before = dump(tool.database)
+    script = tool(*words, "--sql").out
+    assert dump(tool.database) == before
+    tool(*words)
+    by_verb = mapping(tool.database)
+    assert len(by_verb) == 1
+    removal = tool("remove", "1", "--sql").out
+    assert mapping(tool.database) == by_verb
+    tool.database.sql(removal)
+    assert mapping(tool.database) == []
+    tool.database.sql(script)
+    assert mapping(tool.database) == [{**by_verb[0], "id": 2}]
+
+
+def test_dry_run_says_what_would_be_and_changes_nothing(tool, alice):
+    before = dump(tool.database)
+    said = tool("add", ACCOUNT, alice.path, "--dry-run").out
+    assert "would be added" in said and alice.fingerprint in said
+    assert dump(tool.database) == before
+    tool("add", ACCOUNT, alice.path)
+    before = dump(tool.database)
+    assert "would be removed" in tool("remove", "1", "--dry-run").out
+    assert dump(tool.database) == before
+
+
+def test_what_would_be_refused_is_refused_by_a_dry_run_and_never_committed_by_its_sql(tool, alice):
+    tool("add", ACCOUNT, alice.path)
+    assert "mapped already" in tool.refuses("add", ACCOUNT, alice.path, "--dry-run")
+    script = tool("add", ACCOUNT, alice.path, "--sql", status=1).out
+    assert "COMMIT" not in script and script.endswith("ROLLBACK;\n")
+
+
+def test_sql_and_json_exclude_each_other(tool):
+    assert "--sql and --json" in tool("remove", "1", "--sql", "--json", status=2).err
