@@ -1,19 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The one fixture of the module tests."""
+"""The one fixture of the module tests, which tests/lib/pam_fixtures.py owns."""
 import pathlib
-import shutil
-import tempfile
+import sys
 
-import pytest
-
-from pam_stage import Pam
-
-
-@pytest.fixture
-def pam():
-    # Not tmp_path: its mode 0700 would keep out the ordinary user of some tests, and a path of a
-    # socket has 107 bytes.
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="certmap-", dir="/tmp"))
-    directory.chmod(0o755)
-    yield Pam(directory)
-    shutil.rmtree(directory)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+from pam_fixtures import pam  # noqa: E402, F401

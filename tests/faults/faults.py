@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""faults.py owns what ties a test to a row of faults.tsv, and how long the slow ones take.
+
+    @fault("D01", slow=True)
+    def test_lookups_in_flight_when_the_daemon_is_killed_end_in_time(daemon, figure):
+        ...
+        figure(f"{worst * 1000:.0f} ms at worst")
+
+A row whose test stands elsewhere is named in COVERED instead. test_table.py sees that no row is
+left without either.
+"""
+import csv
+import os
+import pathlib
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+TABLE = HERE / "faults.tsv"
+
+# Both are for people who start pytest by hand: tests/run sets the first one, and the second one
+# takes the durations and counts of the table, which are too long for every run.
+IS_SLOW_WANTED = os.environ.get("CERTMAP_SLOW") == "1"
+IS_LONG = os.environ.get("CERTMAP_FAULTS_LONG") == "1"
+
+# Rows that a test outside of this folder runs as the table says: file below tests/, and function.
+COVERED = {
+}
+
+
+def read_table():
+    """The rows by id, as dictionaries, in their order."""
+    with open(TABLE, encoding="utf-8", newline="") as table:
+        rows = list(csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True))
+    by_id = {row["id"]: row for row in rows}
+    assert len(by_id) == len(rows), "an id stands twice in faults.tsv"
+    return by_id
+
+
+ROWS = read_table()
+
+
+def fault(row_id, slow=False):
+    """Says which row of the table a test runs."""
+    if row_id not in ROWS:
+        raise LookupError(f"faults.tsv has no row {row_id}")
+
+    def decorate(test):
+        test = pytest.mark.fault(row_id)(test)
+        if slow and not IS_SLOW_WANTED:
+            test = pytest.mark.skip(reason="takes seconds: CERTMAP_SLOW=1 runs it")(test)
+        return test
+
+    return decorate
+
+
+def scaled(short, long):
+    """How long, or how often: the second one where CERTMAP_FAULTS_LONG=1 says so."""
+    return long if IS_LONG else short
