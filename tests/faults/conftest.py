@@ -6,6 +6,7 @@ CERTMAP_BUILD_DIR names the build; left out, it is ../../build.
 """
 import os
 import pathlib
+import shutil
 import sys
 
 import pytest
@@ -19,10 +20,13 @@ for variable, place in (("CERTMAPD", "certmapd/certmapd"), ("CERTMAPCTL", "certm
 sys.path[:0] = [str(TESTS / folder) for folder in ("lib", "shell", "module")]
 
 import faults  # noqa: E402
+from activated import Activated  # noqa: E402
 from boxed import boot_once, fresh_mapping  # noqa: E402, F401
 from daemon_fixtures import (  # noqa: E402, F401
-    alice, bob, carol, daemon, database, migrated, no_database, pki, stopped_daemon)
+    alice, bob, carol, daemon, database, make_directory, migrated, no_database, pki,
+    stopped_daemon)
 from pam_fixtures import pam  # noqa: E402, F401
+from shell_stage import NOBODY  # noqa: E402
 
 # The worst one stands for a row of several tests.
 RESULTS = ("passed", "skipped", "failed")
@@ -35,8 +39,8 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if "root" in item.keywords and os.geteuid() != 0:
-            item.add_marker(pytest.mark.skip(reason="needs root"))
+        if {"root", "activated"} & {*item.keywords, *item.fixturenames} and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason="needs root, to act for other uids"))
         item.user_properties += [("fault", mark.args[0]) for mark in item.iter_markers("fault")]
 
 
@@ -47,6 +51,31 @@ def figure(request):
         request.node.user_properties.append(("figure", text))
 
     return record
+
+
+@pytest.fixture
+def mapped(database, alice):
+    """Alice is mapping 1."""
+    assert database.map(alice) == 1
+    return database
+
+
+@pytest.fixture
+def given_away(mapped):
+    """Such a database, which belongs to an ordinary uid, as that of an installed certmap does."""
+    for path in (mapped.directory, *mapped.directory.iterdir()):
+        os.chown(path, NOBODY, NOBODY)
+    return mapped
+
+
+@pytest.fixture
+def activated(given_away):
+    """A certmapd of that uid, which lookups start."""
+    directory = make_directory(0o755)
+    with Activated(directory, given_away.path) as daemon:
+        yield daemon
+    assert daemon.strange_lines() == []
+    shutil.rmtree(directory)
 
 
 class Row:
@@ -87,7 +116,7 @@ def lines_of(rows):
 
 def pytest_terminal_summary(terminalreporter):
     reports = [report for kind in terminalreporter.stats.values() for report in kind
-               if hasattr(report, "user_properties")]
+               if isinstance(report, pytest.TestReport)]
     # Also the set-up and the end of tests that passed, which stand below "".
     lines = [("id", "result", "seconds", "figure"), *lines_of(rows_of(reports))]
     terminalreporter.section("faults")

@@ -25,6 +25,15 @@ IS_LONG = os.environ.get("CERTMAP_FAULTS_LONG") == "1"
 
 # Rows that a test outside of this folder runs as the table says: file below tests/, and function.
 COVERED = {
+    "D09": ("module/test_peer.py", "test_reply_byte_by_byte_counts_whole_or_not_at_all"),
+    "D11": ("module/test_peer.py", "test_reply_that_breaks_a_rule_is_unavailable"),
+    "D12": ("module/test_peer.py", "test_answer_about_another_account_is_a_mismatch"),
+    "D17": ("box/test_systemd.py",
+            "test_daemon_with_a_bad_database_stays_up_and_is_right_after_the_repair"),
+    "B10": ("shell/test_daemon.py",
+            "test_it_starts_on_a_bad_database_says_why_once_and_is_right_after_the_repair"),
+    "B12": ("shell/test_daemon.py",
+            "test_it_starts_on_a_bad_database_says_why_once_and_is_right_after_the_repair"),
 }
 
 

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #if defined(__has_feature)
@@ -430,6 +431,53 @@ static bool is_user(pam_handle_t *pamh, const char *user)
 	return item && strcmp(item, user) == 0 && account && strcmp(account, user) == 0;
 }
 
+static long now_msec(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+struct tally {
+	unsigned long count;
+	long least_msec;
+	long most_msec;
+};
+
+static void tally_add(struct tally *tally, long msec)
+{
+	if (tally->count == 0 || msec < tally->least_msec)
+		tally->least_msec = msec;
+	if (msec > tally->most_msec)
+		tally->most_msec = msec;
+	tally->count++;
+}
+
+/* Logins one after the other for so many milliseconds, at least one: how often each code came, and
+ * how soon and how late. One that succeeds as somebody else ends the program. */
+static void do_loop(char *argument)
+{
+	struct tally tallies[32] = { 0 };
+	const long end_msec = now_msec() + atol(strsep(&argument, ":"));
+	const char *service = strsep(&argument, ":");
+
+	do {
+		const long begin_msec = now_msec();
+		pam_handle_t *pamh = start(service, argument);
+		const int code = pam_authenticate(pamh, 0);
+
+		must(code >= 0 && code < 32, "a code that PAM does not have");
+		must(code != PAM_SUCCESS || is_user(pamh, argument), "somebody else's answer");
+		pam_end(pamh, code);
+		tally_add(&tallies[code], now_msec() - begin_msec);
+	} while (now_msec() < end_msec);
+	for (int code = 0; code < 32; code++)
+		if (tallies[code].count > 0)
+			printf("tally\t%d\t%lu\t%ld\t%ld\n", code, tallies[code].count,
+				tallies[code].least_msec, tallies[code].most_msec);
+}
+
 /* The certificate is the account's name in set mode: whose answer it was shows in PAM_USER. */
 static void *work(void *context)
 {
@@ -553,6 +601,7 @@ static const struct {
 	{ "close-stdin", do_close_stdin },
 	{ "hog", do_hog },
 	{ "cycles", do_cycles },
+	{ "loop", do_loop },
 	{ "threads", do_threads },
 	{ "out-of-memory", do_out_of_memory },
 	{ "search", do_search },

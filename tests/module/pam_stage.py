@@ -4,6 +4,7 @@ application."""
 import os
 import shutil
 import subprocess
+import tempfile
 
 import fake_daemon
 
@@ -34,6 +35,8 @@ class Run:
         self.priorities = [int(e[1]) & 7 for e in self.events if e[0] == "log"]
         self.environment = dict(
             e[1].split("=", 1) for e in self.events if e[0] == "pamenv")
+        # Of `loop`: how often each code came, and the milliseconds of the soonest and the latest.
+        self.tallies = {int(e[1]): tuple(map(int, e[2:])) for e in self.events if e[0] == "tally"}
 
     @property
     def code(self):
@@ -53,6 +56,12 @@ class Run:
 
     def value(self, name):
         return [e[1] for e in self.events if e[0] == name][-1]
+
+
+def read_and_close(file):
+    with file:
+        file.seek(0)
+        return file.read()
 
 
 class Pam:
@@ -85,15 +94,33 @@ class Pam:
             self.line(options, phase) for phase in ("auth", "account", "session"))
         (self.services / name).write_text(text)
 
-    def run(self, *commands, environment=None):
+    def start(self, *commands, environment=None):
+        """A run of the driver that goes on by itself; finish() waits for it."""
         variables = {n: v for n, v in os.environ.items() if n.endswith("SAN_OPTIONS")}
         variables.update(environment or {})
-        result = subprocess.run(
-            [*self.driver, self.services, *commands], env=variables, capture_output=True,
-            timeout=60, check=False, **self.identity)
-        assert result.returncode == 0, (result.returncode, result.stderr.decode())
-        assert result.stderr == b""
-        return Run(result.stdout.decode())
+        # Files, because a pipe that nobody reads meanwhile stops who writes a lot into it.
+        output, errors = tempfile.TemporaryFile(), tempfile.TemporaryFile()
+        process = subprocess.Popen(
+            [*self.driver, self.services, *commands], env=variables, stdout=output, stderr=errors,
+            **self.identity)
+        return process, output, errors
+
+    @staticmethod
+    def finish(started, timeout=60):
+        process, *files = started
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+        output, errors = (read_and_close(file) for file in files)
+        assert process.returncode == 0, (process.returncode, errors.decode())
+        assert errors == b""
+        return Run(output.decode())
+
+    def run(self, *commands, environment=None):
+        return self.finish(self.start(*commands, environment=environment))
 
     def daemon(self, answer=None, **more):
         return fake_daemon.FakeDaemon(self.socket, answer, **more)
