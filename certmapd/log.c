@@ -4,15 +4,27 @@
 
 #include "escape.h"
 
-#define SD_JOURNAL_SUPPRESS_LOCATION
 #include <ctype.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <systemd/sd-journal.h>
+#include <sys/un.h>
+#include <syslog.h>
 #include <unistd.h>
+
+/* Who reads the log may be slow, and is waited for; or hangs, and then no login waits for it: after
+ * one line that found no room for so long, lines are lost until there is room again. */
+#define ROOM_MSEC 100
+
+/* Of the one log that a process has. */
+static struct {
+	int journal_fd; /* -1: not open yet */
+	unsigned lost;  /* lines since the last one that was taken */
+} sink = { .journal_fd = -1 };
 
 /* The service manager names the journal's socket behind stderr, systemd.exec(5). Somebody who
  * redirected stderr in a shell wants to see the lines there. */
@@ -73,27 +85,77 @@ void log_add_number(struct log_line *line, const char *key, int64_t value)
 	add_escaped(line, key, digits);
 }
 
-static void send_to_journal(const struct log_line *line)
+static int open_journal(void)
 {
-	char priority[16], message[LOG_LINE_MAX_BYTES + 16];
-	struct iovec parts[LOG_FIELDS_MAX + 2];
-	int count = 0;
+	const struct timeval patience = { .tv_usec = ROOM_MSEC * 1000 };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	snprintf(priority, sizeof priority, "PRIORITY=%d", line->priority);
-	snprintf(message, sizeof message, "MESSAGE=%s", line->message);
-	parts[count++] = (struct iovec){ message, strlen(message) };
-	parts[count++] = (struct iovec){ priority, strlen(priority) };
-	for (size_t i = 0; i < line->field_count; i++)
+	if (fd >= 0)
+		(void)!setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+	return fd;
+}
+
+/* The datagram of sd_journal_sendv(3), which waits without an end where the journal does not read:
+ * https://systemd.io/JOURNAL_NATIVE_PROTOCOL/. Nothing in a line holds a line feed. */
+static bool send_to_journal(const struct log_line *line, bool may_wait)
+{
+	struct sockaddr_un address = { AF_UNIX, "/run/systemd/journal/socket" };
+	char head[128], line_feed[] = "\n";
+	struct iovec parts[2 * LOG_FIELDS_MAX + 3];
+	struct msghdr message = {
+		.msg_name = &address,
+		.msg_namelen = sizeof address,
+		.msg_iov = parts,
+	};
+	size_t count = 0;
+
+	if (sink.journal_fd < 0 && (sink.journal_fd = open_journal()) < 0)
+		return false;
+	snprintf(head, sizeof head,
+		"SYSLOG_IDENTIFIER=certmapd\nPRIORITY=%d\nMESSAGE=", line->priority);
+	parts[count++] = (struct iovec){ head, strlen(head) };
+	parts[count++] = (struct iovec){ (char *)line->message, strlen(line->message) };
+	for (size_t i = 0; i < line->field_count; i++) {
+		parts[count++] = (struct iovec){ line_feed, 1 };
 		parts[count++] = (struct iovec){ (char *)line->fields[i], strlen(line->fields[i]) };
-	sd_journal_sendv(parts, count);
+	}
+	parts[count++] = (struct iovec){ line_feed, 1 };
+	message.msg_iovlen = count;
+	return sendmsg(sink.journal_fd, &message, MSG_NOSIGNAL | (may_wait ? 0 : MSG_DONTWAIT)) >=
+	       0;
+}
+
+/* A pipe that is ready has room for PIPE_BUF bytes, poll(2), and a line is shorter. */
+static bool print_line(const struct log_line *line, bool may_wait)
+{
+	struct pollfd room = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	if (poll(&room, 1, may_wait ? ROOM_MSEC : 0) != 1 || !(room.revents & POLLOUT))
+		return false;
+	return fprintf(stderr, "certmapd: %s\n", line->message) > 0;
+}
+
+static bool deliver(const struct log_line *line, bool may_wait)
+{
+	return stderr_is_journal() ? send_to_journal(line, may_wait) : print_line(line, may_wait);
+}
+
+/* How many are missing is told in their place. */
+static bool tell_lost(void)
+{
+	struct log_line line;
+
+	log_begin(&line, LOG_WARNING, "log lines lost");
+	log_add_number(&line, "count", sink.lost);
+	return deliver(&line, false);
 }
 
 void log_send(const struct log_line *line)
 {
-	if (stderr_is_journal())
-		send_to_journal(line);
-	else
-		fprintf(stderr, "certmapd: %s\n", line->message);
+	if (sink.lost > 0 && tell_lost())
+		sink.lost = 0;
+	if (!deliver(line, sink.lost == 0))
+		sink.lost++;
 }
 
 void log_words(int priority, const char *format, ...)

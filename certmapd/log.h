@@ -29,6 +29,8 @@ void log_begin(struct log_line *line, int priority, const char *event);
 /* Adds key=value, in order; a span that is not there adds nothing. `key` is lower case and '_'. */
 void log_add(struct log_line *line, const char *key, struct span value);
 void log_add_number(struct log_line *line, const char *key, int64_t value);
+/* Waits a moment for a reader of the log that is slow, and for one that hangs no more than once:
+ * what is lost then is counted in the log. */
 void log_send(const struct log_line *line);
 
 /* A line of our own words. */
