@@ -24,14 +24,18 @@ class Box:
     def __init__(self, leader):
         self.leader = leader
 
+    def prefix(self):
+        """The words before a command that make it run in the box."""
+        # --root: where this machine is a chroot itself, the name space alone is not all of it.
+        return ["nsenter", f"--target={self.leader}", "--all", "--root",
+                "env", "-i", "--chdir=/root", "LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+                "PYTHONDONTWRITEBYTECODE=1"]
+
     def call(self, *command, text_in=None, user=None, timeout=60):
         """A command in the box, as another user of it where one is named."""
         change = ["runuser", f"--user={user}", "--"] if user else []
         return subprocess.run(
-            # --root: where this machine is a chroot itself, the name space alone is not all of it.
-            ["nsenter", f"--target={self.leader}", "--all", "--root",
-             "env", "-i", "--chdir=/root", "LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-             "PYTHONDONTWRITEBYTECODE=1", *change, *(str(part) for part in command)],
+            [*self.prefix(), *change, *(str(part) for part in command)],
             input=text_in or "", capture_output=True, text=True, timeout=timeout, check=False)
 
     def run(self, *command, **options):
