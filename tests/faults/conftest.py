@@ -111,7 +111,8 @@ def lines_of(rows):
             row = rows[row_id]
             yield row_id, row.result, f"{row.seconds:.1f}", "; ".join(row.figures)
         elif row_id in faults.COVERED:
-            yield row_id, "elsewhere", "", "tests/{}::{}".format(*faults.COVERED[row_id])
+            file, *names = faults.COVERED[row_id]
+            yield row_id, "elsewhere", "", f"tests/{file}: {', '.join(names)}"
 
 
 def pytest_terminal_summary(terminalreporter):
