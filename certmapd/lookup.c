@@ -64,9 +64,11 @@ enum error lookup_new(
 
 void lookup_free(struct lookup *lookup)
 {
+	struct store_trouble trouble;
+
 	if (!lookup)
 		return;
-	if (lookup->store)
+	if (lookup->store && store_check_place(lookup->store, &trouble) == OK)
 		(void)!usage_write(&lookup->usage, lookup->store);
 	store_close(lookup->store);
 	assurance_free(lookup->assurance);
@@ -194,6 +196,9 @@ bool lookup_work(struct lookup *lookup)
 
 	if (!lookup->store)
 		return true;
+	/* Nothing is written by a handle whose files are no longer those of everybody. */
+	if (ready_store(lookup, &trouble) != OK)
+		return false;
 	if (!lookup->has_work)
 		return usage_write(&lookup->usage, lookup->store) != ERROR_BUSY;
 	error = index_settle(lookup->store, SETTLE_SLICE_USEC, &more, &trouble);

@@ -178,7 +178,7 @@ enum error store_check_place(struct store *store, struct store_trouble *ret_trou
 		return error;
 	if (status.st_dev != store->device || status.st_ino != store->inode)
 		return store_explain(ret_trouble, "database %s is another file now", store->path);
-	return OK;
+	return store_check_companions(store, ret_trouble);
 }
 
 enum error store_read_versions(struct store *store, int64_t *ret_application_id,
@@ -209,7 +209,7 @@ static bool is_moved(const struct store *store)
 
 enum error store_leave(struct store *store, struct store_trouble *ret_trouble)
 {
-	if (!store->db || !is_moved(store) ||
+	if (!store->db || !is_moved(store) || store_companions_are_foreign(store) ||
 		sqlite3_wal_checkpoint_v2(
 			store->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK)
 		return OK;
@@ -296,6 +296,16 @@ static enum error open_handle(struct store *store, struct store_trouble *ret_tro
 	return OK;
 }
 
+/* Closed as the last one, a handle copies its -wal file into the database and removes the one that
+ * has the name: where that is not its own, with everything that others committed since. */
+static void spare_foreign_files(struct store *store)
+{
+	int on;
+
+	if (store->db && store_companions_are_foreign(store))
+		sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, &on);
+}
+
 void store_close(struct store *store)
 {
 	struct store_trouble trouble;
@@ -305,7 +315,9 @@ void store_close(struct store *store)
 	for (size_t i = 0; i < STORE_SLOTS; i++)
 		sqlite3_finalize(store->statements[i]);
 	(void)!store_leave(store, &trouble);
+	spare_foreign_files(store);
 	sqlite3_close(store->db);
+	store_companions_done(store);
 	free(store->lent);
 	free(store->path);
 	free(store);
@@ -326,6 +338,8 @@ enum error store_open_file(const char *path, uid_t owner, enum store_use use, st
 	if (!store || !(store->path = strdup(path)))
 		return ERROR_MEMORY;
 	store->owner = owner;
+	if ((error = store_companions_init(store)) != OK)
+		return error;
 	if ((error = check_place(path, owner, &status, ret_trouble)) != OK)
 		return error;
 	store->device = status.st_dev;
@@ -349,7 +363,8 @@ enum error store_open(const char *path, uid_t owner, enum store_use use, struct 
 	enum error error;
 
 	if ((error = store_open_file(path, owner, use, &store, ret_trouble)) != OK ||
-		(error = check_version(store, ret_trouble)) != OK)
+		(error = check_version(store, ret_trouble)) != OK ||
+		(error = store_check_companions(store, ret_trouble)) != OK)
 		return error;
 	*ret = store;
 	store = NULL;

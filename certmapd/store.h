@@ -47,8 +47,9 @@ WARN_UNUSED enum error store_open(const char *path, uid_t owner, enum store_use 
 	struct store **ret, struct store_trouble *ret_trouble);
 void store_close(struct store *store);
 
-/* Whether the path still names the file that is open, and that is still safe. An open handle goes
- * on serving a file that was moved, removed or replaced. ERROR_STORE: close and open again. */
+/* Whether the path still names the file that is open, and that is still safe, and whether the files
+ * that SQLite keeps beside it are those of the handle. An open handle goes on serving a file that
+ * was moved, removed or replaced. ERROR_STORE: close and open again. */
 WARN_UNUSED enum error store_check_place(struct store *store, struct store_trouble *ret_trouble);
 
 /* To be called before a store is closed because store_check_place() refused it. Where the path

@@ -52,12 +52,22 @@ enum store_slot {
 	STORE_SLOTS,
 };
 
+/* A file beside the database, as the handle has it open. */
+struct store_companion {
+	char *path;
+	bool is_known; /* there was one: */
+	dev_t device;
+	ino_t inode;
+};
+#define STORE_COMPANIONS 2
+
 struct store {
 	sqlite3 *db;
 	char *path;
 	uid_t owner;
 	dev_t device; /* of the file that is open, */
 	ino_t inode;  /* see store_check_place() */
+	struct store_companion companions[STORE_COMPANIONS];
 	unsigned data_version;
 	uint8_t *lent; /* the certificate that store_next_pending() lends out */
 	store_edit_watcher *watcher;
@@ -72,6 +82,16 @@ WARN_UNUSED enum error store_open_file(const char *path, uid_t owner, enum store
 /* Whether the directory of `path` is there and safe; ERROR_STORE says what is wrong. */
 WARN_UNUSED enum error store_check_directory(
 	const char *path, uid_t owner, struct stat *ret_status, struct store_trouble *ret_trouble);
+
+/* The files that SQLite keeps beside a database in WAL. ERROR_MEMORY. */
+WARN_UNUSED enum error store_companions_init(struct store *store);
+void store_companions_done(struct store *store);
+/* Notes which they are when they are first seen, right after a read. Afterwards ERROR_STORE where
+ * one is no longer there, or is another file: the handle reads and writes what nobody else does. */
+WARN_UNUSED enum error store_check_companions(
+	struct store *store, struct store_trouble *ret_trouble);
+/* Whether somebody else made new ones: then this handle must leave them alone. */
+bool store_companions_are_foreign(const struct store *store);
 
 WARN_UNUSED enum error store_read_versions(struct store *store, int64_t *ret_application_id,
 	int64_t *ret_user_version, struct store_trouble *ret_trouble);

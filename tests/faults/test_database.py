@@ -124,6 +124,50 @@ def test_what_a_killed_shell_had_written_and_not_committed_is_never_seen(
     figure(f"{mode}: {written >> 10} KiB left, answered at once")
 
 
+def lose_shared_memory(database):
+    database.path.with_name("mappings.db-shm").unlink(missing_ok=True)
+
+
+def lose_log(database):
+    """With the shared memory, as somebody does who tidies up."""
+    database.sql("PRAGMA wal_checkpoint(TRUNCATE);")
+    for suffix in ("-shm", "-wal"):
+        database.path.with_name("mappings.db" + suffix).unlink(missing_ok=True)
+
+
+def edit_as_root_with_umask(database):
+    subprocess.run(["sh", "-c", 'umask 077; exec "$@"', "sh", *database.shell(),
+                    "UPDATE mapping SET note = 'x';"], check=True, stdin=subprocess.DEVNULL)
+
+
+@fault("B05")
+@pytest.mark.parametrize("first", ["running", "away", "ending"])
+@pytest.mark.parametrize("damage", [lose_shared_memory, lose_log, edit_as_root_with_umask])
+def test_an_edit_counts_also_where_the_files_beside_the_database_went(
+        activated, given_away, alice, bob, damage, first, figure):
+    """The next lookup is right, or unavailable with a line that names a file; never as before."""
+    assert activated.reason(alice) == "allowed"
+    given_away.sql("UPDATE mapping SET note = 'in the log';")
+    if first == "away":
+        activated.process.kill()
+        activated.process.wait(10)
+    damage(given_away)
+    if first != "ending":
+        assert activated.reason(alice) in ("allowed", "unavailable")
+    given_away.sql(DELETE.format("alice") + INSERT.format("bob"))
+    if first == "ending":
+        # It has not looked again, and must not take along what others wrote into new files.
+        activated.process.terminate()
+        activated.process.wait(10)
+    reasons = [(activated.reason(alice), activated.reason(bob, "bob")) for _ in range(3)]
+    for reason in reasons:
+        assert reason in (("unmapped", "allowed"), ("unavailable", "unavailable"))
+    if ("unavailable", "unavailable") in reasons:
+        activated.wait_for_line(str(given_away.path))
+    assert integrity(given_away) == "ok"
+    figure(f"{damage.__name__} {first}: {reasons[-1][1]}")
+
+
 @fault("B05")
 @pytest.mark.parametrize("first", ["running", "away"])
 def test_in_a_read_only_directory_it_works_or_says_why(activated, given_away, alice, first, figure):
