@@ -27,7 +27,7 @@ def is_mapped(database):
 
 
 def shell_command(database, wanted, template):
-    return [*database.shell("-cmd", ".timeout 5000"), template.format(edit=EDITS[wanted])]
+    return [*database.shell(), template.format(edit=EDITS[wanted])]
 
 
 def tool_command(database, wanted):

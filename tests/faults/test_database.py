@@ -387,7 +387,7 @@ def test_logins_go_on_beside_a_bulk_insert(activated, given_away, alice, bob, fi
     targets = [(alice.path, "alice"), (bob.path, "bob")]
     with Loops(activated.socket, targets, patience=PATIENCE_SEC, pause_msec=1) as loops:
         time.sleep(0.3)
-        given_away.sql(".timeout 20000\n" + many.write(1, count))
+        given_away.sql(many.write(1, count))
         wrote = time.monotonic()
         settled = wait_until_settled(given_away, activated, alice, scaled(120, 1200))
     hits = [answer for answer in loops.answers if answer.account == "alice"]

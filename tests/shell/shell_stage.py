@@ -205,7 +205,8 @@ class Database:
         self.environment = {**os.environ, "HOME": str(directory), "LC_ALL": "C.UTF-8"}
 
     def shell(self, *options):
-        return ["sqlite3", "-batch", "-bail", *options, str(self.path)]
+        # It waits for its turn, as README tells people to: the daemon writes what was used.
+        return ["sqlite3", "-batch", "-bail", "-cmd", ".timeout 5000", *options, str(self.path)]
 
     def sql(self, text, *options):
         """What the shell prints. Raises Refused."""
