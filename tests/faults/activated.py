@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""activated.py owns a certmapd that is started by a lookup and comes back by the next one, as systemd
-does it: the socket outlives it, root listens, and it runs under an ordinary uid. What it takes of a
-process is measured here too.
+"""activated.py owns a certmapd that is started by a lookup and comes back by the next one, as
+systemd does it: the socket outlives it, root listens, and it runs under an ordinary uid. What it
+takes of the machine is measured here too.
 """
 import os
 import pathlib
@@ -63,9 +63,13 @@ class Activated(Daemon):
 
     def __exit__(self, *_):
         self.is_ending = True
-        if self.is_running:
-            self.process.terminate()
-        self.thread.join(20)
+        deadline = time.monotonic() + 20
+        while self.thread.is_alive():
+            # One that was just about to start is ended as well.
+            if self.is_running:
+                self.process.terminate()
+            self.thread.join(0.1)
+            assert time.monotonic() < deadline, "certmapd does not end"
         self.listener.close()
 
     def _start(self):

@@ -1,14 +1,14 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""looping.py owns lookup clients that ask again and again while something happens, and the judgement
-of their answers.
+"""looping.py owns lookup clients that ask again and again while something happens, and the
+judgement of their answers.
 
-    looping.py --socket PATH --clients N [--pause-msec N] [--patience SECONDS] CERTIFICATE=ACCOUNT ...
+    looping.py --socket PATH --clients N [--pause-msec N] [--patience SECONDS] FILE=ACCOUNT ...
 
 asks until its standard input ends, each client with one of the certificates, and prints what came:
-a line of JSON for each client, [[ACCOUNT, BEGIN, END, REASON], ...], times on CLOCK_MONOTONIC, which
-all processes share. What is no usable answer has the reason "none"; an `allowed` that names somebody
-else has the reason "WRONG".
+a line of JSON for each client, [[ACCOUNT, BEGIN, END, REASON], ...], times on CLOCK_MONOTONIC,
+which all processes share. What is no usable answer has the reason "none"; an `allowed` that names
+somebody else has the reason "WRONG".
 """
 import argparse
 import bisect

@@ -250,8 +250,8 @@ HOSTILE_ROWS = {
     "a second certificate": INSERT.format("bob").replace("'bob',", "'alice',"),
     "OR REPLACE": "INSERT OR REPLACE INTO mapping(id, account, certificate)"
                   " VALUES(1, 'mallory', readfile('alice.cer'));",
-    "UPDATE OR REPLACE": INSERT.format("bob")
-                         + "UPDATE OR REPLACE mapping SET id = 1, account = 'mallory' WHERE id = 2;",
+    "UPDATE OR REPLACE": INSERT.format("bob") + "UPDATE OR REPLACE mapping"
+                         " SET id = 1, account = 'mallory' WHERE id = 2;",
     "no checks": "PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF;"
                  "PRAGMA recursive_triggers = OFF;"
                  "INSERT OR REPLACE INTO mapping(id, account, enabled, certificate)"
