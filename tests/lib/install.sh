@@ -13,8 +13,8 @@ packages_demo=("${packages_build[@]}"
 packages_tests=("${packages_demo[@]}"
 	apache2 binutils dovecot-core dovecot-imapd exim4-daemon-heavy libapache2-mod-authnz-pam
 	libcap2-bin libcmocka-dev libjansson-dev libnginx-mod-http-auth-pam libnginx-mod-http-js
-	libsmartcols-dev nginx openssh-client openssh-server python3-pytest stunnel4
-	systemd-container)
+	libsmartcols-dev nginx openssh-client openssh-server python3-pytest stunnel4 strace
+	systemd-container valgrind)
 
 install_policy=/usr/sbin/policy-rc.d
 install_denial=$(dirname "$(realpath "${BASH_SOURCE[0]}")")/policy-rc.d
