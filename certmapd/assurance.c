@@ -3,6 +3,7 @@
 #include "assurance.h"
 
 #include "armour.h"
+#include "openssl_error.h"
 #include "store_trust.h"
 #include "trust.h"
 
@@ -75,11 +76,6 @@ static bool is_service(const char *name, struct span service)
 	return span_is_equal(span_of_string(name), service);
 }
 
-static void free_bytes(unsigned char **bytes)
-{
-	OPENSSL_free(*bytes);
-}
-
 static void free_text(char **text)
 {
 	OPENSSL_free(*text);
@@ -90,13 +86,44 @@ static void free_bio(BIO **bio)
 	BIO_free(*bio);
 }
 
-static bool has_pem(BIO *bio, char **ret_name, unsigned char **ret_bytes, long *ret_length)
-{
-	char *header __attribute__((cleanup(free_text))) = NULL;
-	bool is_there = PEM_read_bio(bio, ret_name, &header, ret_bytes, ret_length) == 1;
+struct pem {
+	char *name; /* NULL: there is none */
+	unsigned char *bytes;
+	long length;
+	struct span rest; /* what follows after it */
+};
 
+static void pem_done(struct pem *pem)
+{
+	OPENSSL_free(pem->name);
+	OPENSSL_free(pem->bytes);
+}
+
+static enum error try_pem(struct span text, struct pem *ret)
+{
+	BIO *bio __attribute__((cleanup(free_bio))) = BIO_new_mem_buf(text.bytes, (int)text.length);
+	char *header __attribute__((cleanup(free_text))) = NULL;
+	char *rest;
+
+	if (!bio)
+		return ERROR_MEMORY;
 	ERR_clear_error();
-	return is_there;
+	if (PEM_read_bio(bio, &ret->name, &header, &ret->bytes, &ret->length) == 1)
+		ret->rest = span_of(text.bytes + text.length - BIO_get_mem_data(bio, &rest),
+			(size_t)BIO_get_mem_data(bio, &rest));
+	return openssl_error_is_memory() ? ERROR_MEMORY : OK;
+}
+
+/* A list that is taken for none while memory is short would be missed as long as the rows stand,
+ * and whom it names be let in. OpenSSL does not always say that memory was short: that there is
+ * none must come out twice. */
+static enum error read_pem(struct span text, struct pem *ret)
+{
+	enum error error = try_pem(text, ret);
+
+	if (error == OK && !ret->name)
+		error = try_pem(text, ret);
+	return error;
 }
 
 /* A list in PEM (RFC 7468 6): one, and nothing else of PEM. armour.h is for certificates, and lists
@@ -104,24 +131,23 @@ static bool has_pem(BIO *bio, char **ret_name, unsigned char **ret_bytes, long *
 static enum error add_pem_list(
 	struct trust_material *trust, struct span text, const char **ret_problem)
 {
-	BIO *bio __attribute__((cleanup(free_bio))) = BIO_new_mem_buf(text.bytes, (int)text.length);
-	char *name __attribute__((cleanup(free_text))) = NULL;
-	char *other_name __attribute__((cleanup(free_text))) = NULL;
-	unsigned char *der __attribute__((cleanup(free_bytes))) = NULL;
-	unsigned char *other __attribute__((cleanup(free_bytes))) = NULL;
-	long length = 0, other_length;
+	struct pem list __attribute__((cleanup(pem_done))) = { 0 };
+	struct pem other __attribute__((cleanup(pem_done))) = { 0 };
+	enum error error;
 
-	if (!bio)
-		return ERROR_MEMORY;
-	if (!has_pem(bio, &name, &der, &length) || strcmp(name, PEM_STRING_X509_CRL) != 0) {
+	if ((error = read_pem(text, &list)) != OK)
+		return error;
+	if (!list.name || strcmp(list.name, PEM_STRING_X509_CRL) != 0) {
 		*ret_problem = "neither DER nor PEM of a revocation list";
 		return OK;
 	}
-	if (has_pem(bio, &other_name, &other, &other_length)) {
+	if ((error = read_pem(list.rest, &other)) != OK)
+		return error;
+	if (other.name) {
 		*ret_problem = "more than one list in one text";
 		return OK;
 	}
-	return trust_add_crl(trust, span_of(der, (size_t)length), ret_problem);
+	return trust_add_crl(trust, span_of(list.bytes, (size_t)list.length), ret_problem);
 }
 
 static enum error add_list(
