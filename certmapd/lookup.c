@@ -355,10 +355,13 @@ static enum error take_over(struct lookup *lookup, const struct request *request
 	enum error error;
 
 	if ((error = store_begin_edit(lookup->store, "certmapd", ret_trouble)) != OK ||
-		(error = store_find(lookup->store, &evidence->question, answer, ret_trouble)) !=
-			OK ||
-		(error = judge(lookup, request, evidence, answer, ret, verdict, ret_trouble)) !=
-			OK ||
+		(error = store_find(lookup->store, &evidence->question, answer, ret_trouble)) != OK)
+		return error;
+	/* What was read in memory before, because it could not be written, is not among the facts.
+	 */
+	if (!is_settled(evidence, answer))
+		return ERROR_BUSY;
+	if ((error = judge(lookup, request, evidence, answer, ret, verdict, ret_trouble)) != OK ||
 		!verdict->stages)
 		return error;
 	if ((error = store_take_over(lookup->store, verdict->mapping->id, ret_trouble)) != OK ||
