@@ -33,6 +33,8 @@ void connection_free(struct connection *connection)
 {
 	if (!connection)
 		return;
+	/* Evidence may be a password that somebody typed into the wrong prompt. */
+	explicit_bzero(connection->frame, connection->have);
 	if (connection->frame != connection->small)
 		free(connection->frame);
 	close(connection->fd);
@@ -176,6 +178,7 @@ static enum error plan_frame(struct connection *c)
 	if (!(longer = malloc(c->want + 1)))
 		return ERROR_MEMORY;
 	memcpy(longer, c->small, c->have);
+	explicit_bzero(c->small, c->have);
 	c->frame = longer;
 	return OK;
 }

@@ -43,9 +43,17 @@ static void close_fd(int *fd)
 		close(*fd);
 }
 
-static void free_bytes(uint8_t **bytes)
+struct frame {
+	uint8_t *bytes;
+	size_t length;
+};
+
+/* Where the password item is the evidence, somebody may have typed a password. */
+static void wipe_frame(struct frame *frame)
 {
-	free(*bytes);
+	if (frame->bytes)
+		explicit_bzero(frame->bytes, frame->length);
+	free(frame->bytes);
 }
 
 static void free_chars(char **chars)
@@ -369,8 +377,8 @@ static enum error check_correlation(
 }
 
 /* On the heap and no larger than needed: evidence may have 64 KiB, a thread's stack less. */
-static enum error frame_of(const struct request *request, uint8_t **ret_frame, size_t *ret_length,
-	struct client_failure *failure)
+static enum error frame_of(
+	const struct request *request, struct frame *ret, struct client_failure *failure)
 {
 	uint8_t *frame;
 	size_t length;
@@ -384,21 +392,19 @@ static enum error frame_of(const struct request *request, uint8_t **ret_frame, s
 		free(frame);
 		return fail(failure, err, "request breaks a rule of the protocol", 0);
 	}
-	*ret_frame = frame;
-	*ret_length = length;
+	*ret = (struct frame){ .bytes = frame, .length = length };
 	return OK;
 }
 
 static enum error ask(const char *socket_path, uint64_t deadline_usec,
 	const struct request *request, struct client_reply *ret, struct client_failure *failure)
 {
-	__attribute__((cleanup(free_bytes))) uint8_t *frame = NULL;
+	__attribute__((cleanup(wipe_frame))) struct frame frame = { 0 };
 	__attribute__((cleanup(close_fd))) int fd = -1;
 	struct sockaddr_un address;
-	size_t length;
 	enum error err;
 
-	if ((err = frame_of(request, &frame, &length, failure)) != OK ||
+	if ((err = frame_of(request, &frame, failure)) != OK ||
 		(err = address_of(socket_path, &address, failure)) != OK ||
 		(err = check_place(&address, failure)) != OK)
 		return err;
@@ -410,7 +416,7 @@ static enum error ask(const char *socket_path, uint64_t deadline_usec,
 	struct exchange exchange = { .fd = fd, .deadline_usec = deadline_usec, .failure = failure };
 	if ((err = connect_socket(&exchange, &address)) != OK ||
 		(err = check_listener(&exchange)) != OK ||
-		(err = send_frame(&exchange, frame, length)) != OK ||
+		(err = send_frame(&exchange, frame.bytes, frame.length)) != OK ||
 		(err = receive_reply(&exchange, ret)) != OK)
 		return err;
 	return check_correlation(&exchange, request->correlation_id, &ret->reply);
