@@ -117,7 +117,13 @@ static void *counted(void *pointer)
 {
 	struct faults_control *control = faults_control;
 
-	if (!pointer || !control || !control->is_traced || !control->is_active || !is_in_module())
+	if (!pointer || !control)
+		return pointer;
+	if (!control->is_traced) {
+		control->live++;
+		return pointer;
+	}
+	if (!control->is_active || !is_in_module())
 		return pointer;
 	for (size_t i = 0; i < BLOCKS_MAX; i++)
 		if (!blocks[i]) {
@@ -130,7 +136,13 @@ static void *counted(void *pointer)
 
 static bool forget(const void *pointer)
 {
-	if (!pointer || !faults_control || faults_control->live == 0)
+	if (!pointer || !faults_control)
+		return false;
+	if (!faults_control->is_traced) {
+		faults_control->live--;
+		return false;
+	}
+	if (faults_control->live == 0)
 		return false;
 	for (size_t i = 0; i < BLOCKS_MAX; i++)
 		if (blocks[i] == pointer) {
@@ -158,10 +170,12 @@ EXPORT void *realloc(void *pointer, size_t size)
 
 	if (fails("allocation"))
 		return NULL;
+	if (!pointer)
+		return counted(__libc_malloc(size));
+	if (!faults_control || !faults_control->is_traced)
+		return __libc_realloc(pointer, size);
 	was_known = forget(pointer);
 	moved = __libc_realloc(pointer, size);
-	if (!pointer)
-		return counted(moved);
 	/* It was in the table before: there is room. */
 	for (size_t i = 0; moved && was_known && i < BLOCKS_MAX; i++)
 		if (!blocks[i]) {

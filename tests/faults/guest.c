@@ -343,8 +343,10 @@ int main(int argc, char **argv)
 	must(argc == 4, "usage: guest CONFDIR SERVICE USER");
 	confdir = argv[1];
 	service = argv[2];
-	if ((found = dlsym(RTLD_DEFAULT, "faults_control")) && (control = *found))
+	if ((found = dlsym(RTLD_DEFAULT, "faults_control")) && (control = *found)) {
 		control->is_traced = true;
+		control->live = 0;
+	}
 	/* glibc 2.36 crashes where memory runs out in the very first look-up of a process. */
 	getpwnam("nobody");
 	setvbuf(stdout, NULL, _IOLBF, 0);
