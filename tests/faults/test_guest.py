@@ -31,7 +31,7 @@ def stack_on_the_daemon(pam, database, daemon, alice):
     """The daemon knows alice's certificate as that of an account that each machine has."""
     database.map(alice, account="nobody")
     pam.socket = daemon.socket
-    pam.service("source=env:CERT")
+    pam.service("source=env:CERT timeout=30000")
     return pam
 
 
