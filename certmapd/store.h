@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #define STORE_FINGERPRINT_BYTES 32u
+#define STORE_APPLICATION_ID 0x434d4150 /* 'CMAP', as in sql/0001-initial.sql */
 
 /* Who works with the store. */
 enum store_use {

@@ -10,8 +10,6 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
-#define STORE_APPLICATION_ID 0x434d4150 /* 'CMAP', as in sql/0001-initial.sql */
-
 /* One slot for each statement. A statement is prepared at its first use, beside the code that
  * binds it, and lives as long as the store. */
 enum store_slot {
@@ -49,6 +47,7 @@ enum store_slot {
 	STORE_DELETE_CREDENTIAL,
 	STORE_LIST_OF_ACCOUNT,
 	STORE_LIST_ALL,
+	STORE_ROW, /* of store_table.c; the one that is not fixed */
 	STORE_SLOTS,
 };
 

@@ -9,6 +9,7 @@
 #include "account.h"
 #include "armour.h"
 #include "ask.h"
+#include "export.h"
 #include "certificate.h"
 #include "json.h"
 #include "print.h"
@@ -206,7 +207,7 @@ static const char *word_of(const struct key *key)
 	return key->problem ? key->problem : reason_word(key->reason);
 }
 
-static void print_lines(const struct search *search)
+static void print_lines(const struct search *search, FILE *out)
 {
 	for (size_t i = 0; i < search->count; i++) {
 		const struct key *key = &search->keys[i];
@@ -214,7 +215,7 @@ static void print_lines(const struct search *search)
 		if (!key->line && search->arguments->is_verbose)
 			ctl_warn("mapping %" PRId64 ": %s", key->id, word_of(key));
 		else if (key->line && !is_repeated(search, i))
-			puts(key->line);
+			fprintf(out, "%s\n", key->line);
 	}
 	if (search->count == 0 && search->arguments->is_verbose)
 		ctl_warn("no mapping of this account for this service");
@@ -254,23 +255,37 @@ static enum error find_keys(struct search *search, struct store *store)
 		store, span_of_string(arguments->service), user, take, search, search->trouble);
 }
 
-static enum ctl_status run(const struct arguments *arguments, struct store *store)
+/* Prints to `out`. Without a single line nothing is wrong. */
+static enum error run(const struct arguments *arguments, struct store *store, FILE *out,
+	struct store_trouble *ret_trouble)
 {
-	struct store_trouble trouble = { "" };
 	__attribute__((cleanup(done_search))) struct search search = {
 		.arguments = arguments,
-		.trouble = &trouble,
+		.trouble = ret_trouble,
 	};
 	struct ctl *ctl = arguments->ctl;
-	enum error error = lookup_new(ctl->database, ctl_owner(ctl), LOOKUP_OBSERVES, &search.lookup);
+	enum error error =
+		lookup_new(ctl->database, ctl_owner(ctl), LOOKUP_OBSERVES, &search.lookup);
 
 	if (error == OK)
 		error = find_keys(&search, store);
 	if (error == OK && ctl->json)
 		error = print_as_json(&search);
 	else if (error == OK)
-		print_lines(&search);
-	return error == OK ? CTL_DONE : ctl_fail(ctl, error, &trouble);
+		print_lines(&search, out);
+	return error;
+}
+
+enum error export_keys(struct export *export)
+{
+	const struct arguments arguments = {
+		.ctl = export->ctl,
+		.service = export->service ? export->service : DEFAULT_SERVICE,
+		.user = export->account,
+		.is_verbose = true,
+	};
+
+	return run(&arguments, export->store, export->out, export->trouble);
 }
 
 /* Queued mappings are not settled here as other verbs do: a login waits, the lookup settles them or
@@ -278,10 +293,14 @@ static enum ctl_status run(const struct arguments *arguments, struct store *stor
 enum ctl_status ctl_authorized_keys(struct ctl *ctl, int argc, char **argv)
 {
 	struct arguments arguments = { .ctl = ctl, .service = DEFAULT_SERVICE };
+	struct store_trouble trouble = { "" };
 	struct store *store CTL_CLOSE = NULL;
 	enum ctl_status status;
+	enum error error;
 
 	argp_parse(&parser, argc, argv, 0, NULL, &arguments);
-	status = ctl_open(ctl, &store);
-	return status == CTL_DONE ? run(&arguments, store) : status;
+	if ((status = ctl_open(ctl, &store)) != CTL_DONE)
+		return status;
+	error = run(&arguments, store, stdout, &trouble);
+	return error == OK ? CTL_DONE : ctl_fail(ctl, error, &trouble);
 }

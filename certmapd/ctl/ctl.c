@@ -30,6 +30,7 @@ static const struct verb table[] = {
 	{ "remove", ctl_remove, "remove a mapping" },
 	{ "list", ctl_list, "show the mappings" },
 	{ "credential", ctl_credential, "store the passwords that sessions get" },
+	{ "import", ctl_import, "map many certificates at once" },
 	{ "export", ctl_export, "write mappings down for another program" },
 	{ "authorized-keys", ctl_authorized_keys, "print the SSH keys of an account, for sshd" },
 };

@@ -1,49 +1,90 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * export.c owns the verb that writes mappings down for other programs. Whether a mapping is in
- * force is asked of a lookup, so that an exported certificate is one that would be let in now.
- */
-#include "ctl.h"
+/* export.c owns the verb that writes mappings down for other programs and other servers. */
+#include "export.h"
 
-#include "armour.h"
-#include "ask.h"
-#include "certificate.h"
-#include "escape.h"
 #include "print.h"
 #include "replace.h"
-#include "store_edit.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
 #include <stdio.h>
 #include <string.h>
 
-#define FORMAT_STUNNEL_CAFILE "stunnel-cafile"
-#define FORMATS FORMAT_STUNNEL_CAFILE
+#define MODE_PUBLIC 0644
+#define MODE_PRIVATE 0600 /* what may hold sealed credentials is nobody else's business */
+
+static const struct format {
+	const char *name;
+	export_writer *write; /* NULL: this build can't */
+	bool is_private;
+	const char *library;
+} formats[] = {
+	{ "sql", export_sql, true, NULL },
+#ifdef WITH_JSON
+	{ "json", export_json, true, "jansson" },
+#else
+	{ "json", NULL, true, "jansson" },
+#endif
+#ifdef WITH_CSV
+	{ "csv", export_csv, true, "libcsv" },
+#else
+	{ "csv", NULL, true, "libcsv" },
+#endif
+	{ "stunnel-cafile", export_cafile, false, NULL },
+	{ "authorized-keys", export_keys, false, NULL },
+};
+#define FORMATS "sql, json, csv, stunnel-cafile, authorized-keys"
 
 struct arguments {
+	struct export export;
 	struct ctl *ctl;
-	const char *format, *service, *output;
+	const struct format *format;
+	const char *output;
 };
+
+enum { OPTION_UIDS = 0x100, OPTION_CREDENTIALS };
 
 static const struct argp_option options[] = {
 	{ "format", 'f', "FORMAT", 0, "What for: " FORMATS, 0 },
-	{ "service", 's', "NAME", 0,
-		"What this PAM service sees (default: mappings of every service)", 0 },
+	{ "service", 's', "NAME", 0, "What concerns this PAM service (default: all of it)", 0 },
+	{ "account", 'a', "NAME", 0, "Whose keys: of the format authorized-keys", 0 },
+	{ "uids", OPTION_UIDS, NULL, 0,
+		"With the uids that the mappings are bound to: for a server of the same accounts",
+		0 },
+	{ "credentials", OPTION_CREDENTIALS, NULL, 0,
+		"With the sealed credentials: for a server that has the key file too", 0 },
 	{ "output", 'o', "FILE", 0, "To this file, which is replaced as a whole", 0 },
 	{ 0 },
 };
 
+static void take_format(struct arguments *arguments, const char *name, struct argp_state *state)
+{
+	for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
+		if (strcmp(formats[i].name, name) == 0)
+			arguments->format = &formats[i];
+	if (!arguments->format)
+		argp_error(state, "unknown format '%s'; there are: " FORMATS, name);
+	else if (!arguments->format->write)
+		argp_error(state, "this build can't write %s (it was made without %s)", name,
+			arguments->format->library);
+}
+
 static void check_arguments(const struct arguments *arguments, struct argp_state *state)
 {
-	if (!arguments->format)
+	const struct format *format = arguments->format;
+	const bool is_of_keys = format && format->write == export_keys;
+
+	if (!format)
 		argp_error(state, "--format is missing; there are: " FORMATS);
-	else if (strcmp(arguments->format, FORMAT_STUNNEL_CAFILE) != 0)
-		argp_error(state, "unknown format '%s'; there are: " FORMATS, arguments->format);
 	else if (arguments->ctl->json)
 		argp_error(state, "--json: the format of an export is what --format says");
+	else if (is_of_keys != (arguments->export.account != NULL))
+		argp_error(state, "--account belongs to the format authorized-keys, and is needed "
+				  "there: such a file lets everybody in who stands in it");
+	else if (format->write == export_sql && arguments->export.service)
+		argp_error(state, "--service: the format sql is the whole database");
+	else if ((format->write != export_sql && format->write != export_json) &&
+		 arguments->export.with_credentials)
+		argp_error(state, "--credentials belongs to the formats sql and json");
 }
 
 static error_t parse(int key, char *value, struct argp_state *state)
@@ -55,13 +96,22 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		state->child_inputs[0] = arguments->ctl;
 		return 0;
 	case 'f':
-		arguments->format = value;
+		take_format(arguments, value, state);
 		return 0;
 	case 's':
-		arguments->service = value;
+		arguments->export.service = value;
+		return 0;
+	case 'a':
+		arguments->export.account = value;
 		return 0;
 	case 'o':
 		arguments->output = value;
+		return 0;
+	case OPTION_UIDS:
+		arguments->export.with_uids = true;
+		return 0;
+	case OPTION_CREDENTIALS:
+		arguments->export.with_credentials = true;
 		return 0;
 	case ARGP_KEY_END:
 		check_arguments(arguments, state);
@@ -75,69 +125,12 @@ static const struct argp parser = {
 	.options = options,
 	.parser = parse,
 	.children = ctl_children,
-	.doc = "Writes down the mappings that are in force, for other programs.\v"
-	       "The format stunnel-cafile is the certificates in PEM, for CAfile with "
-	       "`verifyPeer = yes', beside `verifyChain = yes' and the CAs in CApath.",
+	.doc = "Writes mappings down for other servers and other programs.\v"
+	       "sql is the whole database for the sqlite3 shell, json and csv are for `certmapctl "
+	       "import'. Two formats hold only what is in force: stunnel-cafile is the "
+	       "certificates in PEM, for CAfile with `verifyPeer = yes', beside `verifyChain = "
+	       "yes' and the CAs in CApath; authorized-keys is the keys of one account, for sshd.",
 };
-
-struct transcript {
-	const struct arguments *arguments;
-	struct lookup *lookup;
-	struct store_trouble *trouble;
-	FILE *out;
-	size_t count;
-};
-
-/* Readers of PEM pass over the text between two blocks. */
-static enum error write_certificate(
-	const struct transcript *transcript, const struct mapping *mapping, struct span der)
-{
-	char account[4 * MAPPING_ACCOUNT_MAX_BYTES + 1];
-
-	escape_text(span_of_string(mapping->account), account, sizeof account);
-	fprintf(transcript->out, "# mapping %" PRId64 ", account %s\n", mapping->id, account);
-	if (!PEM_write(transcript->out, PEM_STRING_X509, "", der.bytes, (long)der.length)) {
-		ERR_clear_error();
-		return ferror(transcript->out) ? ERROR_SYSTEM : ERROR_MEMORY;
-	}
-	return OK;
-}
-
-/* A certificate has one mapping that decides; of others with the same one nothing is written. */
-static enum error take(const struct store_enrolment *enrolment, void *context)
-{
-	struct transcript *transcript = context;
-	const struct request request = {
-		.phase = PHASE_AUTHENTICATE,
-		.mode = MODE_SET,
-		.kind = EVIDENCE_FINGERPRINT,
-		.service = span_of_string(transcript->arguments->service),
-	};
-	uint8_t der[ARMOUR_DER_MAX_BYTES];
-	struct lookup_outcome outcome;
-	size_t length;
-	enum error error;
-
-	if (armour_open_stored(enrolment->certificate, der, sizeof der, &length) != ARMOUR_OPENED)
-		return OK;
-	error = ask_digest(transcript->arguments->ctl, transcript->lookup, request,
-		span_of(der, length), &outcome, transcript->trouble);
-	if (error != OK || outcome.reason != REASON_ALLOWED || outcome.mapping.id != enrolment->id)
-		return error;
-	transcript->count++;
-	return write_certificate(transcript, &outcome.mapping, span_of(der, length));
-}
-
-static enum error write_all(struct transcript *transcript, struct store *store)
-{
-	enum error error =
-		store_list_enrolments(store, span_of_string(transcript->arguments->service),
-			(struct span){ 0 }, take, transcript, transcript->trouble);
-
-	if (error == OK && transcript->count == 0)
-		ctl_warn("no mapping is in force: the export is empty");
-	return error;
-}
 
 /* errno is that of the file. */
 static enum ctl_status fail_file(const struct arguments *arguments)
@@ -150,61 +143,50 @@ static enum ctl_status fail_file(const struct arguments *arguments)
 	return CTL_REFUSED;
 }
 
-static enum ctl_status export_to_file(struct transcript *transcript, struct store *store)
+static enum ctl_status export_to_file(struct arguments *arguments)
 {
-	const struct arguments *arguments = transcript->arguments;
 	struct replacement replacement REPLACE_DONE = { 0 };
+	struct export *export = &arguments->export;
 	enum error error;
 
-	if (replace_begin(arguments->output, &replacement) != OK)
+	if (replace_begin(arguments->output,
+		    arguments->format->is_private ? MODE_PRIVATE : MODE_PUBLIC, &replacement) != OK)
 		return fail_file(arguments);
-	transcript->out = replacement.stream;
-	error = write_all(transcript, store);
+	export->out = replacement.stream;
+	error = arguments->format->write(export);
 	if (error == ERROR_SYSTEM)
 		return fail_file(arguments);
 	if (error != OK)
-		return ctl_fail(arguments->ctl, error, transcript->trouble);
+		return ctl_fail(arguments->ctl, error, export->trouble);
 	return replace_commit(&replacement) == OK ? CTL_DONE : fail_file(arguments);
 }
 
-static enum ctl_status export_to_stdout(struct transcript *transcript, struct store *store)
+static enum ctl_status export_to_stdout(struct arguments *arguments)
 {
+	struct export *export = &arguments->export;
 	enum error error;
 
-	transcript->out = stdout;
-	error = write_all(transcript, store);
+	export->out = stdout;
+	error = arguments->format->write(export);
 	/* What is wrong with stdout is said at the end of the program. */
 	if (error == ERROR_SYSTEM && ferror(stdout))
 		return CTL_REFUSED;
-	return error == OK ? CTL_DONE
-			   : ctl_fail(transcript->arguments->ctl, error, transcript->trouble);
-}
-
-static enum ctl_status run(const struct arguments *arguments, struct store *store)
-{
-	struct lookup *lookup ASK_DONE = NULL;
-	struct store_trouble trouble = { "" };
-	struct transcript transcript = { .arguments = arguments, .trouble = &trouble };
-	struct ctl *ctl = arguments->ctl;
-	enum error error = lookup_new(ctl->database, ctl_owner(ctl), LOOKUP_OBSERVES, &lookup);
-
-	if (error != OK)
-		return ctl_fail(ctl, error, &trouble);
-	/* Where facts can't be written now, the lookups say whether they can do without. */
-	if (ctl_settle(store, &trouble) != OK)
-		trouble.text[0] = '\0';
-	transcript.lookup = lookup;
-	return arguments->output ? export_to_file(&transcript, store)
-				 : export_to_stdout(&transcript, store);
+	return error == OK ? CTL_DONE : ctl_fail(arguments->ctl, error, export->trouble);
 }
 
 enum ctl_status ctl_export(struct ctl *ctl, int argc, char **argv)
 {
-	struct arguments arguments = { .ctl = ctl, .service = "*" };
+	struct store_trouble trouble = { "" };
+	struct arguments arguments = {
+		.ctl = ctl,
+		.export = { .ctl = ctl, .trouble = &trouble },
+	};
 	struct store *store CTL_CLOSE = NULL;
 	enum ctl_status status;
 
 	argp_parse(&parser, argc, argv, 0, NULL, &arguments);
-	status = ctl_open(ctl, &store);
-	return status == CTL_DONE ? run(&arguments, store) : status;
+	if ((status = ctl_open(ctl, &store)) != CTL_DONE)
+		return status;
+	arguments.export.store = store;
+	return arguments.output ? export_to_file(&arguments) : export_to_stdout(&arguments);
 }

@@ -8,6 +8,8 @@
 #include "errors.h"
 #include "span.h"
 
+#include <stdio.h>
+
 /* Without it `--json' is wrong usage, and nothing else here is called. */
 extern const bool json_is_built;
 
@@ -22,3 +24,5 @@ struct json_field {
  * control characters, so that a terminal takes none of it for a command, and always valid: bytes of
  * `text` that are not UTF-8 stand as U+FFFD. ERROR_MEMORY. */
 WARN_UNUSED enum error json_print(const struct json_field *fields, size_t count);
+/* The same, to another stream; whether that took it all is for the caller to see. */
+WARN_UNUSED enum error json_write(FILE *out, const struct json_field *fields, size_t count);

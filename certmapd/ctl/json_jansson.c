@@ -75,23 +75,29 @@ static enum error make_object(const struct json_field *fields, size_t count, jso
  * escape means the same. Whether stdout took it all is seen at the end of the program. */
 static int write_escaped(const char *text, size_t length, void *context)
 {
-	(void)context;
+	FILE *out = context;
+
 	for (size_t i = 0; i < length; i++)
 		if (text[i] == DELETE)
-			fputs("\\u007f", stdout);
+			fputs("\\u007f", out);
 		else
-			putchar(text[i]);
+			putc(text[i], out);
 	return 0;
 }
 
 enum error json_print(const struct json_field *fields, size_t count)
+{
+	return json_write(stdout, fields, count);
+}
+
+enum error json_write(FILE *out, const struct json_field *fields, size_t count)
 {
 	json_t *object;
 	enum error error = make_object(fields, count, &object);
 
 	if (error != OK)
 		return error;
-	if (json_dump_callback(object, write_escaped, NULL, JSON_ENSURE_ASCII) != 0)
+	if (json_dump_callback(object, write_escaped, out, JSON_ENSURE_ASCII) != 0)
 		error = ERROR_MEMORY;
 	json_decref(object);
 	return error;

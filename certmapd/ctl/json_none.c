@@ -4,6 +4,12 @@
 
 const bool json_is_built = false;
 
+enum error json_write(FILE *out, const struct json_field *fields, size_t count)
+{
+	(void)out;
+	return json_print(fields, count);
+}
+
 enum error json_print(const struct json_field *fields, size_t count)
 {
 	(void)fields;

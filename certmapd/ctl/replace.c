@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum error replace_begin(const char *path, struct replacement *ret)
+enum error replace_begin(const char *path, mode_t mode, struct replacement *ret)
 {
 	struct replacement made = { .path = path };
 	int fd;
@@ -21,7 +21,7 @@ enum error replace_begin(const char *path, struct replacement *ret)
 	}
 	if ((fd = mkostemp(made.temporary, O_CLOEXEC)) < 0)
 		return ERROR_SYSTEM;
-	if (fchmod(fd, 0644) < 0 || !(made.stream = fdopen(fd, "w"))) {
+	if (fchmod(fd, mode) < 0 || !(made.stream = fdopen(fd, "w"))) {
 		int failure = errno;
 
 		close(fd);

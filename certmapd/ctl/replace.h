@@ -9,6 +9,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 struct replacement {
 	const char *path; /* borrowed */
@@ -18,8 +19,8 @@ struct replacement {
 
 /* Errors are ERROR_SYSTEM, and errno says which way. */
 
-/* Makes an empty file of mode 0644 beside `path`. */
-WARN_UNUSED enum error replace_begin(const char *path, struct replacement *ret);
+/* Makes an empty file of this mode beside `path`. */
+WARN_UNUSED enum error replace_begin(const char *path, mode_t mode, struct replacement *ret);
 /* Brings it to the disk and gives it the name. After a failure the old file stands. */
 WARN_UNUSED enum error replace_commit(struct replacement *replacement);
 /* Removes what was begun and not brought to its end. */

@@ -12,8 +12,8 @@ packages_demo=("${packages_build[@]}"
 # shellcheck disable=SC2034 # for those who source this
 packages_tests=("${packages_demo[@]}"
 	apache2 binutils dovecot-core dovecot-imapd exim4-daemon-heavy libapache2-mod-authnz-pam
-	libcap2-bin libcmocka-dev libjansson-dev libnginx-mod-http-auth-pam libnginx-mod-http-js
-	libsmartcols-dev nginx openssh-client openssh-server python3-pytest stunnel4 strace
+	libcap2-bin libcmocka-dev libcsv-dev libjansson-dev libnginx-mod-http-auth-pam libnginx-mod-http-js
+	libsmartcols-dev libxml2-dev nginx openssh-client openssh-server python3-pytest stunnel4 strace
 	systemd-container valgrind)
 
 install_policy=/usr/sbin/policy-rc.d

@@ -954,7 +954,7 @@ def test_names_of_accounts_forge_no_line_in_an_export(tool, tmp_path, alice):
 @pytest.mark.parametrize("words", [("--format", "pem"), ("--format", ""), ()])
 def test_formats_that_there_are_are_listed(tool, words):
     done = tool("export", *words, status=2)
-    assert done.out == "" and "there are: stunnel-cafile" in done.err
+    assert done.out == "" and "there are: sql, json, csv, stunnel-cafile" in done.err
 
 
 def test_an_export_replaces_its_file_as_a_whole(tool, tmp_path, alice):

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * import_directory.c owns the reading of a directory whose files are certificates and are named
+ * after the accounts: alice.pem, bob.cer.
+ */
+#include "import.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *const suffixes[] = { ".pem", ".cer", ".crt", ".der", ".b64" };
+
+/* The length of the account's name; 0: no certificate by its name. */
+static size_t account_length(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	for (size_t i = 0; dot && i < sizeof suffixes / sizeof suffixes[0]; i++)
+		if (strcasecmp(dot, suffixes[i]) == 0)
+			return (size_t)(dot - name);
+	return 0;
+}
+
+static bool is_file(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+static enum error read_certificate(struct import_row *row, int directory, const char *name)
+{
+	static uint8_t bytes[ARMOUR_DER_MAX_BYTES + 1];
+	/* Without O_NONBLOCK a FIFO would hold everything up. */
+	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	ssize_t length = -1;
+	enum error error = OK;
+
+	if (fd >= 0 && !is_file(fd))
+		import_refuse(row, "not a file");
+	else if (fd < 0 || (length = import_read_all(fd, bytes, sizeof bytes)) < 0)
+		import_refuse(row, "%s", strerror(errno));
+	else
+		error = import_set_certificate(row, span_of(bytes, (size_t)length));
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+static void take_file(struct import *import, int directory, const char *name)
+{
+	const size_t length = account_length(name);
+	struct import_row *row;
+
+	if (length == 0) {
+		import_note(import, name,
+			"left out: the name is not ACCOUNT.pem, .cer, .crt, .der or .b64");
+		return;
+	}
+	row = import_add_row(import, "%s", name);
+	if (!row || import_set(&row->account, span_of(name, length)) != OK ||
+		read_certificate(row, directory, name) != OK)
+		import->is_short = true;
+}
+
+static int is_entry(const struct dirent *entry)
+{
+	return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+}
+
+enum ctl_status import_directory(struct import *import)
+{
+	struct dirent **entries;
+	int directory = open(import->source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int count = directory < 0 ? -1 : scandirat(directory, ".", &entries, is_entry, alphasort);
+
+	if (count < 0) {
+		int failure = errno;
+
+		if (directory >= 0)
+			close(directory);
+		return import_fail(import, "%s", strerror(failure));
+	}
+	for (int i = 0; i < count; i++) {
+		take_file(import, directory, entries[i]->d_name);
+		free(entries[i]);
+	}
+	free(entries);
+	close(directory);
+	return CTL_DONE;
+}

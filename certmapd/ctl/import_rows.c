@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* import_rows.c owns the memory of an import, and the reading of each row's certificate. */
+#include "import.h"
+
+#include "print.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Room for one more element of `size`, behind `count`. */
+static bool make_room(void **elements, size_t count, size_t *capacity, size_t size)
+{
+	const size_t wanted = *capacity > 0 ? 2 * *capacity : 64;
+	void *grown;
+
+	if (count < *capacity)
+		return true;
+	if (!(grown = reallocarray(*elements, wanted, size)))
+		return false;
+	*elements = grown;
+	*capacity = wanted;
+	return true;
+}
+
+FILE *import_open(const struct import *import)
+{
+	const bool is_input = strcmp(import->source, "-") == 0;
+	FILE *in = is_input ? fdopen(dup(STDIN_FILENO), "r") : fopen(import->source, "re");
+
+	if (!in)
+		import_fail(import, "%s", strerror(errno));
+	return in;
+}
+
+ssize_t import_read_all(int fd, uint8_t *bytes, size_t capacity)
+{
+	size_t length = 0;
+	ssize_t got;
+
+	while (length < capacity) {
+		got = read(fd, bytes + length, capacity - length);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		length += (size_t)got;
+	}
+	return (ssize_t)length;
+}
+
+static void free_row(struct import_row *row)
+{
+	free(row->origin);
+	free(row->service);
+	free(row->account);
+	free(row->note);
+	free(row->der);
+	free(row->detail);
+}
+
+void import_forget_rows(struct import *import, size_t first)
+{
+	while (import->row_count > first)
+		free_row(&import->rows[--import->row_count]);
+}
+
+struct import_row *import_add_row(struct import *import, const char *origin, ...)
+{
+	struct import_row *row;
+	va_list arguments;
+	int length;
+
+	if (!make_room((void **)&import->rows, import->row_count, &import->row_capacity,
+		    sizeof *import->rows))
+		return NULL;
+	row = &import->rows[import->row_count];
+	*row = (struct import_row){ 0 };
+	va_start(arguments, origin);
+	length = vasprintf(&row->origin, origin, arguments);
+	va_end(arguments);
+	if (length < 0)
+		return NULL;
+	import->row_count++;
+	row->service = strdup(import->service ? import->service : "*");
+	return row->service ? row : NULL;
+}
+
+enum error import_set(char **text, struct span value)
+{
+	char *copy = strndup((const char *)value.bytes, value.length);
+
+	if (!copy)
+		return ERROR_MEMORY;
+	free(*text);
+	*text = copy;
+	return OK;
+}
+
+void import_remark(char **detail, const char *format, ...)
+{
+	char *text = NULL, *both = NULL;
+	va_list arguments;
+	int length;
+
+	va_start(arguments, format);
+	length = vasprintf(&text, format, arguments);
+	va_end(arguments);
+	/* Out of memory: a remark less, about which the next allocation will say more. */
+	if (length < 0)
+		return;
+	if (!*detail) {
+		*detail = text;
+		return;
+	}
+	if (asprintf(&both, "%s; %s", *detail, text) >= 0) {
+		free(*detail);
+		*detail = both;
+	}
+	free(text);
+}
+
+void import_refuse(struct import_row *row, const char *format, ...)
+{
+	char *text = NULL;
+	va_list arguments;
+	int length;
+
+	if (row->result == IMPORT_REFUSED)
+		return;
+	row->result = IMPORT_REFUSED;
+	va_start(arguments, format);
+	length = vasprintf(&text, format, arguments);
+	va_end(arguments);
+	free(row->detail);
+	row->detail = length < 0 ? NULL : text;
+}
+
+enum error import_set_certificate(struct import_row *row, struct span stored)
+{
+	static uint8_t der[ARMOUR_DER_MAX_BYTES];
+	const char *problem = NULL;
+	enum armour_finding finding;
+	enum error error;
+	size_t length;
+
+	finding = armour_open_stored(stored, der, sizeof der, &length);
+	if (finding != ARMOUR_OPENED) {
+		import_refuse(row, "%s", armour_finding_text(finding));
+		return OK;
+	}
+	if ((error = certificate_read(span_of(der, length), &row->facts, &problem)) != OK)
+		return error;
+	if (problem) {
+		import_refuse(row, "%s", problem);
+		return OK;
+	}
+	if (!(row->der = malloc(length)))
+		return ERROR_MEMORY;
+	memcpy(row->der, der, length);
+	row->der_length = length;
+	return OK;
+}
+
+enum ctl_status import_fail(const struct import *import, const char *format, ...)
+{
+	char name[256], text[512];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	ctl_warn("%s: %s; nothing was changed",
+		print_shown(span_of_string(import->source), name, sizeof name), text);
+	return CTL_REFUSED;
+}
+
+struct import_object *import_add_object(
+	struct import *import, enum store_table table, const char *origin)
+{
+	struct import_object *object;
+
+	if (!make_room((void **)&import->objects, import->object_count, &import->object_capacity,
+		    sizeof *import->objects))
+		return NULL;
+	object = &import->objects[import->object_count];
+	*object = (struct import_object){ .row.table = table };
+	if (!(object->origin = strdup(origin)))
+		return NULL;
+	import->object_count++;
+	return object;
+}
+
+enum error import_add_cell(struct import_object *object, const struct store_cell *cell)
+{
+	struct store_cell *copy = &object->row.cells[object->row.count];
+	uint8_t *bytes;
+
+	if (object->row.count == STORE_CELLS_MAX)
+		return ERROR_TOO_LARGE;
+	*copy = *cell;
+	if (!(copy->name = strdup(cell->name)))
+		return ERROR_MEMORY;
+	object->row.count++;
+	copy->bytes = (struct span){ 0 };
+	if (!span_is_present(cell->bytes))
+		return OK;
+	if (!(bytes = malloc(cell->bytes.length + 1)))
+		return ERROR_MEMORY;
+	memcpy(bytes, cell->bytes.bytes, cell->bytes.length);
+	copy->bytes = span_of(bytes, cell->bytes.length);
+	return OK;
+}
+
+void import_note(struct import *import, const char *origin, const char *format, ...)
+{
+	struct import_note *note;
+	va_list arguments;
+
+	if (!make_room((void **)&import->notes, import->note_count, &import->note_capacity,
+		    sizeof *import->notes)) {
+		import->is_short = true;
+		return;
+	}
+	note = &import->notes[import->note_count];
+	*note = (struct import_note){ 0 };
+	va_start(arguments, format);
+	if (vasprintf(&note->text, format, arguments) < 0 || !(note->origin = strdup(origin)))
+		import->is_short = true;
+	else
+		import->note_count++;
+	va_end(arguments);
+}
+
+static void free_object(struct import_object *object)
+{
+	for (size_t i = 0; i < object->row.count; i++) {
+		free((char *)object->row.cells[i].name);
+		free((uint8_t *)object->row.cells[i].bytes.bytes);
+	}
+	free(object->origin);
+	free(object->detail);
+}
+
+void import_done(struct import *import)
+{
+	for (size_t i = 0; i < import->row_count; i++)
+		free_row(&import->rows[i]);
+	for (size_t i = 0; i < import->object_count; i++)
+		free_object(&import->objects[i]);
+	for (size_t i = 0; i < import->note_count; i++) {
+		free(import->notes[i].origin);
+		free(import->notes[i].text);
+	}
+	free(import->rows);
+	free(import->objects);
+	free(import->notes);
+}
