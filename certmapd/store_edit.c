@@ -149,7 +149,8 @@ static enum error run_on_mapping(struct store *store, enum store_slot slot, cons
 	return store_run_edit(store, statement, ret_trouble);
 }
 
-/* Disabled first: at no moment has the account two certificates. */
+/* Disabled first: at no moment has the account two certificates. That the staging is over stands in
+ * the same statement, since the schema would see to it by one more entry in the history. */
 enum error store_take_over(struct store *store, int64_t id, struct store_trouble *ret_trouble)
 {
 	enum error error = run_on_mapping(store, STORE_DISABLE_REPLACED,
@@ -159,8 +160,9 @@ enum error store_take_over(struct store *store, int64_t id, struct store_trouble
 
 	if (error == OK)
 		error = run_on_mapping(store, STORE_ENABLE_STAGED,
-			"UPDATE mapping SET enabled = 1 WHERE id = ?1 AND enabled = 0", id,
-			ret_trouble);
+			"UPDATE mapping SET enabled = 1, replaces = NULL, staged_until = NULL"
+			" WHERE id = ?1 AND enabled = 0",
+			id, ret_trouble);
 	return error;
 }
 

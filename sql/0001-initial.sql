@@ -47,10 +47,10 @@ CREATE TABLE mapping (
 	enabled INTEGER NOT NULL DEFAULT 1
 		CONSTRAINT "enabled is 0 or 1" CHECK (enabled IN (0, 1)),
 	-- The id of the mapping that this one will take over from: the staging of a renewed
-	-- certificate. NULL: none.
+	-- certificate. NULL: none; it becomes NULL when this one is enabled.
 	replaces INTEGER,
-	-- When the staging lapses, Unix seconds, UTC; that second belongs to it. NULL: never. Means
-	-- nothing once the mapping is enabled.
+	-- When the staging lapses, Unix seconds, UTC; that second belongs to it. NULL: never. It
+	-- becomes NULL when this mapping is enabled.
 	staged_until INTEGER
 		CONSTRAINT "staged_until is in Unix seconds: unixepoch('2027-01-31 18:00') gives them"
 		CHECK (staged_until BETWEEN 0 AND 253402300799),
@@ -452,6 +452,14 @@ BEGIN
 		json_object('service', NEW.service, 'account', NEW.account, 'enabled', NEW.enabled,
 			'replaces', NEW.replaces, 'staged_until', NEW.staged_until,
 			'valid_from', NEW.valid_from, 'valid_until', NEW.valid_until, 'account_uid', NEW.account_uid, 'note', NEW.note));
+END;
+
+-- A staging is used up when it takes force, however that came. Else a mapping that is disabled much
+-- later would count as staged once more, and its next login would put it into force again.
+CREATE TRIGGER mapping_took_force AFTER UPDATE ON mapping
+WHEN NEW.enabled = 1 AND NEW.replaces IS NOT NULL
+BEGIN
+	UPDATE mapping SET replaces = NULL, staged_until = NULL WHERE id = NEW.id;
 END;
 
 CREATE TRIGGER mapping_updated AFTER UPDATE ON mapping

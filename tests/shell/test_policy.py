@@ -641,6 +641,22 @@ def test_it_does_not_become_a_second_certificate_of_its_account(staged, daemon, 
     daemon.wait_for_line("certificates_per_account")
 
 
+@pytest.mark.parametrize("old", ["DELETE FROM mapping WHERE id = 1;",
+                                 "UPDATE mapping SET enabled = 1 WHERE id = 1;"])
+@pytest.mark.parametrize("by", ["login", "shell"])
+def test_a_renewal_that_was_in_force_and_is_disabled_stays_so(staged, daemon, new, by, old):
+    """The stolen laptop: nobody staged its certificate for a second time."""
+    if by == "login":
+        assert daemon.reason(new) == "allowed"
+    else:
+        staged.sql("UPDATE mapping SET enabled = 0 WHERE id = 1;"
+                   "UPDATE mapping SET enabled = 1 WHERE id = 2;")
+    staged.sql("UPDATE mapping SET enabled = 0 WHERE id = 2;" + old)
+    assert daemon.reason(new) == "mapping-disabled"
+    assert staged.value("SELECT enabled FROM mapping WHERE id = 2") == 0
+    assert status(staged, 2) == "disabled"
+
+
 def test_of_several_certificates_only_the_replaced_one_is_disabled(
         mapped, daemon, alice, new, bob, carol):
     mapped.sql("UPDATE service SET certificates_per_account = 3;")

@@ -356,6 +356,19 @@ def test_a_renewal_is_staged_beside_what_it_replaces(mapped):
     assert mapped.value("SELECT state FROM mapping_status WHERE id = 2") == "staged"
 
 
+def test_a_staging_is_used_up_when_it_takes_force(mapped):
+    mapped.sql("INSERT INTO mapping(account, certificate, enabled, replaces, staged_until)"
+               " VALUES('alice', readfile('bob.cer'), 0, 1, 2000000000);"
+               "UPDATE mapping SET enabled = 0 WHERE id = 1;"
+               "UPDATE mapping SET enabled = 1, note = 'x' WHERE id = 2;")
+    assert mapped.rows("SELECT enabled, replaces, staged_until, note FROM mapping WHERE id = 2") == [
+        {"enabled": 1, "replaces": None, "staged_until": None, "note": "x"}]
+    changes = [(json.loads(row["old"]), json.loads(row["new"])) for row in history(mapped)
+               if (row["mapping_id"], row["change"]) == (2, "update")]
+    assert [(old["enabled"], new["enabled"], old["replaces"], new["replaces"])
+            for old, new in changes] == [(0, 1, 1, 1), (1, 1, 1, None)]
+
+
 @pytest.mark.parametrize("account, enabled, replaces, words", [
     ("alice", 1, 1, SAME_ACCOUNT),
     ("carol", 1, 1, MUST_BE_STAGED),
