@@ -91,6 +91,12 @@ void store_watch_edits(struct store *store, store_edit_watcher *watcher, void *c
 	store->watcher_context = context;
 }
 
+/* What is not bound is NULL. */
+static bool bind_limit(sqlite3_stmt *statement, int parameter, const struct store_limit *limit)
+{
+	return !limit->is_set || sqlite3_bind_int64(statement, parameter, limit->sec) == SQLITE_OK;
+}
+
 static bool bind_mapping(sqlite3_stmt *statement, const struct store_new_mapping *mapping)
 {
 	return sqlite3_bind_text(statement, 1, mapping->service, -1, SQLITE_STATIC) == SQLITE_OK &&
@@ -99,7 +105,12 @@ static bool bind_mapping(sqlite3_stmt *statement, const struct store_new_mapping
 		       mapping->certificate.length, SQLITE_STATIC) == SQLITE_OK &&
 	       sqlite3_bind_int(statement, 4, mapping->enabled) == SQLITE_OK &&
 	       (!mapping->has_uid || sqlite3_bind_int64(statement, 5, mapping->uid) == SQLITE_OK) &&
-	       sqlite3_bind_text(statement, 6, mapping->note, -1, SQLITE_STATIC) == SQLITE_OK;
+	       sqlite3_bind_text(statement, 6, mapping->note, -1, SQLITE_STATIC) == SQLITE_OK &&
+	       (mapping->replaces == 0 ||
+		       sqlite3_bind_int64(statement, 7, mapping->replaces) == SQLITE_OK) &&
+	       bind_limit(statement, 8, &mapping->staged_until) &&
+	       bind_limit(statement, 9, &mapping->valid_from) &&
+	       bind_limit(statement, 10, &mapping->valid_until);
 }
 
 enum error store_insert_mapping(struct store *store, const struct store_new_mapping *mapping,
@@ -107,8 +118,9 @@ enum error store_insert_mapping(struct store *store, const struct store_new_mapp
 {
 	sqlite3_stmt *statement STORE_RESET = NULL;
 	enum error error = store_prepare(store, STORE_INSERT_MAPPING,
-		"INSERT INTO mapping (service, account, certificate, enabled, account_uid, note)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+		"INSERT INTO mapping (service, account, certificate, enabled, account_uid, note,"
+		" replaces, staged_until, valid_from, valid_until)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 		&statement, ret_trouble);
 
 	if (error != OK)
@@ -120,24 +132,9 @@ enum error store_insert_mapping(struct store *store, const struct store_new_mapp
 	return error;
 }
 
-enum error store_delete_mapping(
-	struct store *store, int64_t id, bool *ret_found, struct store_trouble *ret_trouble)
-{
-	sqlite3_stmt *statement STORE_RESET = NULL;
-	enum error error = store_prepare(store, STORE_DELETE_MAPPING,
-		"DELETE FROM mapping WHERE id = ?1", &statement, ret_trouble);
-
-	if (error != OK)
-		return error;
-	if (sqlite3_bind_int64(statement, 1, id) != SQLITE_OK)
-		return store_failed(store, ret_trouble);
-	if ((error = store_run_edit(store, statement, ret_trouble)) == OK)
-		*ret_found = sqlite3_changes(store->db) > 0;
-	return error;
-}
-
+/* sqlite3_changes() does not count what triggers change. */
 static enum error run_on_mapping(struct store *store, enum store_slot slot, const char *sql,
-	int64_t id, struct store_trouble *ret_trouble)
+	int64_t id, bool *ret_changed, struct store_trouble *ret_trouble)
 {
 	sqlite3_stmt *statement STORE_RESET = NULL;
 	enum error error = store_prepare(store, slot, sql, &statement, ret_trouble);
@@ -146,23 +143,50 @@ static enum error run_on_mapping(struct store *store, enum store_slot slot, cons
 		return error;
 	if (sqlite3_bind_int64(statement, 1, id) != SQLITE_OK)
 		return store_failed(store, ret_trouble);
-	return store_run_edit(store, statement, ret_trouble);
+	if ((error = store_run_edit(store, statement, ret_trouble)) == OK)
+		*ret_changed = sqlite3_changes(store->db) > 0;
+	return error;
+}
+
+enum error store_delete_mapping(
+	struct store *store, int64_t id, bool *ret_found, struct store_trouble *ret_trouble)
+{
+	return run_on_mapping(store, STORE_DELETE_MAPPING, "DELETE FROM mapping WHERE id = ?1", id,
+		ret_found, ret_trouble);
+}
+
+enum error store_enable_mapping(
+	struct store *store, int64_t id, bool *ret_changed, struct store_trouble *ret_trouble)
+{
+	return run_on_mapping(store, STORE_ENABLE_MAPPING,
+		"UPDATE mapping SET enabled = 1 WHERE id = ?1 AND enabled = 0", id, ret_changed,
+		ret_trouble);
+}
+
+enum error store_disable_mapping(
+	struct store *store, int64_t id, bool *ret_changed, struct store_trouble *ret_trouble)
+{
+	return run_on_mapping(store, STORE_DISABLE_MAPPING,
+		"UPDATE mapping SET enabled = 0, replaces = NULL, staged_until = NULL"
+		" WHERE id = ?1 AND (enabled = 1 OR replaces IS NOT NULL)",
+		id, ret_changed, ret_trouble);
 }
 
 /* Disabled first: at no moment has the account two certificates. That the staging is over stands in
  * the same statement, since the schema would see to it by one more entry in the history. */
 enum error store_take_over(struct store *store, int64_t id, struct store_trouble *ret_trouble)
 {
+	bool has_changed;
 	enum error error = run_on_mapping(store, STORE_DISABLE_REPLACED,
 		"UPDATE mapping SET enabled = 0 WHERE enabled = 1"
 		" AND id = (SELECT replaces FROM mapping WHERE id = ?1)",
-		id, ret_trouble);
+		id, &has_changed, ret_trouble);
 
 	if (error == OK)
 		error = run_on_mapping(store, STORE_ENABLE_STAGED,
 			"UPDATE mapping SET enabled = 1, replaces = NULL, staged_until = NULL"
 			" WHERE id = ?1 AND enabled = 0",
-			id, ret_trouble);
+			id, &has_changed, ret_trouble);
 	return error;
 }
 

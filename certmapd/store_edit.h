@@ -22,6 +22,12 @@ WARN_UNUSED enum error store_commit_edit(struct store *store, struct store_troub
 typedef void store_edit_watcher(const char *sql, void *context);
 void store_watch_edits(struct store *store, store_edit_watcher *watcher, void *context);
 
+/* A point in time, Unix seconds, that may be left out. */
+struct store_limit {
+	bool is_set;
+	int64_t sec;
+};
+
 /* What a person gives for a new mapping. Everything is borrowed. */
 struct store_new_mapping {
 	const char *service;
@@ -31,6 +37,8 @@ struct store_new_mapping {
 	bool has_uid;
 	uint32_t uid;
 	const char *note; /* NULL: none */
+	int64_t replaces; /* 0: none */
+	struct store_limit staged_until, valid_from, valid_until;
 };
 
 /* Inside of an edit. *ret_id is the id that SQLite gave. ERROR_REFUSED, ERROR_STORE, ERROR_MEMORY.
@@ -42,6 +50,15 @@ WARN_UNUSED enum error store_insert_mapping(struct store *store,
 /* Inside of an edit. *ret_found is false where there is no such mapping. */
 WARN_UNUSED enum error store_delete_mapping(
 	struct store *store, int64_t id, bool *ret_found, struct store_trouble *ret_trouble);
+
+/* Inside of an edit. *ret_changed is false where there is no such mapping, or it is enabled. */
+WARN_UNUSED enum error store_enable_mapping(
+	struct store *store, int64_t id, bool *ret_changed, struct store_trouble *ret_trouble);
+
+/* Inside of an edit. Ends a staging as well: a staged mapping is not in force, but would be at its
+ * first login. *ret_changed is false where there is no such mapping, or it is disabled for good. */
+WARN_UNUSED enum error store_disable_mapping(
+	struct store *store, int64_t id, bool *ret_changed, struct store_trouble *ret_trouble);
 
 /* Inside of an edit: enables a staged mapping and disables the one that it replaces. ERROR_REFUSED:
  * the schema does not let it, for instance because the account has another certificate by now. */

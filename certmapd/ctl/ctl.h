@@ -42,6 +42,8 @@ typedef enum ctl_status ctl_verb(struct ctl *ctl, int argc, char **argv);
 
 ctl_verb ctl_init, ctl_migrate, ctl_add, ctl_list, ctl_remove, ctl_import, ctl_export,
 	ctl_authorized_keys, ctl_credential;
+ctl_verb ctl_enable;
+ctl_verb ctl_disable;
 
 /* Decimal digits alone. False: no number from `lowest`, which is not negative, to `highest`. */
 WARN_UNUSED bool ctl_read_number(const char *text, int64_t lowest, int64_t highest, int64_t *ret);

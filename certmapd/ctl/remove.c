@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* remove.c owns the verb that removes a mapping. */
+/* remove.c owns the verb that removes mappings. */
 #include "ctl.h"
 
 #include "edit.h"
 #include "print.h"
+#include "select.h"
 #include "store_edit.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
 struct arguments {
 	struct ctl *ctl;
-	int64_t id;
+	struct selector selector;
 };
+
+static const struct argp_option options[] = { SELECT_SERVICE_OPTION, SELECT_EVERYWHERE_OPTION,
+	{ 0 } };
 
 static error_t parse(int key, char *value, struct argp_state *state)
 {
@@ -25,74 +28,104 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 0)
-			argp_error(state, "one id at a time");
-		if (!ctl_read_number(value, 1, INT64_MAX, &arguments->id))
-			argp_error(state, "'%s' is not the id of a mapping", value);
+			argp_error(state, "one id, fingerprint or account at a time");
+		arguments->selector.word = value;
 		return 0;
-	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "the id of a mapping is missing");
-		return EINVAL;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return select_parse(&arguments->selector, key, value, state);
 	}
 }
 
 static const struct argp parser = {
+	.options = options,
 	.parser = parse,
 	.children = ctl_change_children,
-	.args_doc = "ID",
+	.args_doc = "ID|FINGERPRINT|ACCOUNT",
 	.doc = "Removes a mapping.\v"
-	       "It is in force at once. On a terminal it asks first. The history "
-	       "keeps what was removed, with its certificate.",
+	       "It is in force at once, and ends no session that is open: those are named. On a "
+	       "terminal it asks first. The history keeps what was removed, with its "
+	       "certificate. " SELECT_DOC,
 };
 
 static enum error show(const struct store_status *row, void *context)
 {
-	const struct arguments *arguments = context;
+	const struct ctl *ctl = context;
 
-	if (arguments->ctl->json)
+	if (ctl->json)
 		return print_json_line(row);
-	if (arguments->ctl->prints_sql)
+	if (ctl->prints_sql)
 		return OK;
-	printf("Mapping %" PRId64 ":\n", arguments->id);
+	printf("Mapping %" PRId64 ":\n", row->number[STATUS_ID]);
 	print_words(stdout, row);
 	return OK;
 }
 
-static enum error remove_mapping(const struct ctl *ctl, struct store *store, int64_t id,
-	bool *ret_found, struct store_trouble *ret_trouble)
+static enum error show_all(const struct ctl *ctl, struct store *store,
+	const struct selected *selected, struct store_trouble *ret_trouble)
+{
+	enum error error = OK;
+	bool is_found;
+
+	for (size_t i = 0; i < selected->count && error == OK; i++)
+		error = store_find_status(
+			store, selected->choices[i].id, show, (void *)ctl, &is_found, ret_trouble);
+	return error;
+}
+
+/* What somebody else removed meanwhile is no failure: an id never comes back to another mapping. */
+static enum error remove_all(const struct ctl *ctl, struct store *store,
+	const struct selected *selected, struct store_trouble *ret_trouble)
 {
 	enum error error = edit_begin(ctl, store, ret_trouble);
+	bool is_found;
 
 	if (error != OK)
 		return error;
-	error = store_delete_mapping(store, id, ret_found, ret_trouble);
+	for (size_t i = 0; i < selected->count && error == OK; i++)
+		error = store_delete_mapping(
+			store, selected->choices[i].id, &is_found, ret_trouble);
 	return edit_end(ctl, store, error, ret_trouble);
 }
 
-/* No lock is held while a person thinks; an id never comes back to another mapping. */
+static bool confirm(const struct ctl *ctl, const struct selected *selected)
+{
+	if (selected->count > 1)
+		return edit_confirm(ctl, "Remove these %zu mappings?", selected->count);
+	return edit_confirm(ctl, "Remove mapping %" PRId64 "?", selected->choices[0].id);
+}
+
+static void tell(const struct ctl *ctl, const struct selected *selected)
+{
+	for (size_t i = 0; edit_may_talk(ctl) && i < selected->count; i++)
+		printf("Mapping %" PRId64 " %s.\n", selected->choices[i].id,
+			edit_is_dry(ctl) ? "would be removed" : "removed");
+}
+
+/* No lock is held while a person thinks. */
 static enum ctl_status run(struct arguments *arguments, struct store *store)
 {
+	static const struct select_want want = { .verb = "remove" };
+	const struct ctl *ctl = arguments->ctl;
+	struct selected selected SELECTED_DONE = { 0 };
 	struct store_trouble trouble = { "" };
-	bool is_found = false;
-	enum error error =
-		store_find_status(store, arguments->id, show, arguments, &is_found, &trouble);
+	enum ctl_status status;
+	enum error error;
 
-	if (error != OK)
-		return ctl_fail(arguments->ctl, error, &trouble);
-	if (is_found && !edit_confirm(arguments->ctl, "Remove mapping %" PRId64 "?", arguments->id))
+	/* Where facts can't be written now, what is written down already is searched. */
+	if (ctl_settle(store, &trouble) != OK)
+		trouble.text[0] = '\0';
+	status = select_mappings(ctl, store, &arguments->selector, &want, &selected);
+	if (status != CTL_DONE)
+		return status;
+	if ((error = show_all(ctl, store, &selected, &trouble)) != OK)
+		return ctl_fail(ctl, error, &trouble);
+	if (!confirm(ctl, &selected))
 		return CTL_REFUSED;
-	if (is_found && (error = remove_mapping(
-				 arguments->ctl, store, arguments->id, &is_found, &trouble)) != OK)
-		return ctl_fail(arguments->ctl, error, &trouble);
-	if (!is_found) {
-		ctl_warn("there is no mapping %" PRId64 ": `certmapctl list' shows those there are",
-			arguments->id);
-		return CTL_REFUSED;
-	}
-	if (edit_may_talk(arguments->ctl))
-		printf("Mapping %" PRId64 " %s.\n", arguments->id,
-			edit_is_dry(arguments->ctl) ? "would be removed" : "removed");
+	if ((error = remove_all(ctl, store, &selected, &trouble)) != OK)
+		return ctl_fail(ctl, error, &trouble);
+	tell(ctl, &selected);
+	if ((error = select_warn_rest(ctl, &selected, store, &trouble)) != OK)
+		return ctl_fail(ctl, error, &trouble);
 	return CTL_DONE;
 }
 
