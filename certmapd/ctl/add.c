@@ -12,13 +12,14 @@
 #include "print.h"
 #include "store_edit.h"
 #include "store_pending.h"
+#include "store_select.h"
+#include "when.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* The queue was worked off just before, so that this is for the one new mapping. Nobody else can
  * write meanwhile. */
@@ -31,7 +32,7 @@ struct arguments {
 	bool is_unbound;
 };
 
-enum { OPTION_DISABLED = 0x100, OPTION_NO_UID };
+enum { OPTION_DISABLED = 0x100, OPTION_NO_UID, OPTION_VALID_FROM, OPTION_VALID_UNTIL };
 
 static const struct argp_option options[] = {
 	{ "service", 's', "NAME", 0, "In this PAM service alone (default: in every service)", 0 },
@@ -39,6 +40,8 @@ static const struct argp_option options[] = {
 	{ "disabled", OPTION_DISABLED, NULL, 0, "Not in force until it is enabled", 0 },
 	{ "no-uid", OPTION_NO_UID, NULL, 0,
 		"Don't bind the mapping to the uid that the account has now", 0 },
+	{ "valid-from", OPTION_VALID_FROM, "WHEN", 0, "Not in force before; " WHEN_FORMS, 0 },
+	{ "valid-until", OPTION_VALID_UNTIL, "WHEN", 0, "Not in force afterwards", 0 },
 	{ 0 },
 };
 
@@ -50,6 +53,15 @@ static error_t take_positional(struct arguments *arguments, char *value, struct 
 		arguments->file = value;
 	else
 		argp_error(state, "too many arguments: '%s'", value);
+	return 0;
+}
+
+static error_t take_limit(const char *option, const char *value, struct store_limit *ret,
+	const struct argp_state *state)
+{
+	if (!when_read(value, when_now(), &ret->sec))
+		argp_error(state, "--%s: '%s' is none of these: " WHEN_FORMS, option, value);
+	ret->is_set = true;
 	return 0;
 }
 
@@ -73,6 +85,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case OPTION_NO_UID:
 		arguments->is_unbound = true;
 		return 0;
+	case OPTION_VALID_FROM:
+		return take_limit("valid-from", value, &arguments->mapping.valid_from, state);
+	case OPTION_VALID_UNTIL:
+		return take_limit("valid-until", value, &arguments->mapping.valid_until, state);
 	case ARGP_KEY_ARG:
 		return take_positional(arguments, value, state);
 	case ARGP_KEY_END:
@@ -92,34 +108,10 @@ static const struct argp parser = {
 	.children = ctl_change_children,
 	.args_doc = "ACCOUNT FILE",
 	.doc = "Maps a certificate to an account.\v"
-	       "FILE holds one certificate in DER, in PEM, or as "
-	       "base64 without header lines; `-' is the standard input. The mapping is in force at "
-	       "the next lookup.",
+	       "FILE holds one certificate in DER, in PEM, as base64 without header lines, or in "
+	       "PKCS#7 beside those of its CAs; `-' is the standard input. The mapping is in force "
+	       "at the next lookup.",
 };
-
-static void print_time(int64_t time_sec, char *ret, size_t capacity)
-{
-	const time_t time = (time_t)time_sec;
-	struct tm parts;
-
-	if (!gmtime_r(&time, &parts) ||
-		strftime(ret, capacity, "%Y-%m-%d %H:%M:%S UTC", &parts) == 0)
-		snprintf(ret, capacity, "%" PRId64, time_sec);
-}
-
-static void warn_validity(const struct certificate_facts *facts)
-{
-	const int64_t now_sec = time(NULL);
-	char when[64];
-
-	if (facts->not_before_sec > now_sec) {
-		print_time(facts->not_before_sec, when, sizeof when);
-		ctl_warn("warning: the certificate is not valid before %s", when);
-	} else if (facts->not_after_sec < now_sec) {
-		print_time(facts->not_after_sec, when, sizeof when);
-		ctl_warn("warning: the certificate expired on %s", when);
-	}
-}
 
 /* A name that is given to somebody else later must not take the certificate along. */
 static void bind_uid(struct store_new_mapping *mapping)
@@ -185,6 +177,20 @@ static enum error insert_settled(struct store *store, const struct store_new_map
 	return OK;
 }
 
+/* Who takes a key from one certificate has it for the other. */
+static enum error warn_same_key(const struct store_relation *relation, void *context)
+{
+	const char *account = context;
+	char shown[256];
+
+	if (relation->kind == STORE_SAME_KEY && strcmp(relation->account, account) != 0)
+		ctl_warn("warning: mapping %" PRId64 " of %s holds a certificate of the same key: "
+			 "whoever has that key is both accounts",
+			relation->id,
+			print_shown(span_of_string(relation->account), shown, sizeof shown));
+	return OK;
+}
+
 static enum error show(const struct store_status *row, void *context)
 {
 	const struct ctl *ctl = context;
@@ -212,6 +218,9 @@ static enum error add(const struct ctl *ctl, struct store *store,
 		return error;
 	if ((error = insert_settled(store, mapping, &id, ret_state, ret_trouble)) == OK)
 		error = store_find_status(store, id, show, (void *)ctl, &is_found, ret_trouble);
+	if (error == OK)
+		error = store_list_relations(
+			store, id, warn_same_key, (void *)mapping->account, ret_trouble);
 	return edit_end(ctl, store, error, ret_trouble);
 }
 
@@ -250,7 +259,7 @@ enum ctl_status ctl_add(struct ctl *ctl, int argc, char **argv)
 	if ((status = certfile_read(arguments.file, &file)) != CTL_DONE)
 		return status;
 	arguments.mapping.certificate = span_of(file.stored, file.stored_length);
-	warn_validity(&file.facts);
+	certfile_warn(&file);
 	if (!arguments.is_unbound)
 		bind_uid(&arguments.mapping);
 	return run(&arguments);

@@ -22,3 +22,7 @@ struct certfile {
 /* Reads the one certificate of the file `name`, "-" being the standard input. CTL_REFUSED: it could
  * not be read or is not one certificate, and that has been said. */
 WARN_UNUSED enum ctl_status certfile_read(const char *name, struct certfile *ret);
+
+/* Says on stderr what speaks against the certificate: it is not valid now, a CA's, not made for
+ * clients, or weak. None of it keeps anybody from mapping it. */
+void certfile_warn(const struct certfile *file);

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-login.h>
-#include <time.h>
 #include <unistd.h>
 #include <utmpx.h>
 
@@ -60,7 +59,7 @@ static void print_session(const struct session *session)
 	if (session->since_sec != 0)
 		fprintf(stderr, ", since %s UTC (%s)",
 			when_date(session->since_sec, date, sizeof date),
-			when_relative(session->since_sec, time(NULL), relative, sizeof relative));
+			when_relative(session->since_sec, when_now(), relative, sizeof relative));
 	fputc('\n', stderr);
 }
 

@@ -53,6 +53,15 @@ static const char *read_digits(const char *text, int64_t *ret)
 	return at > text ? at : NULL;
 }
 
+/* time(2) reads the clock as of the kernel's last tick. */
+int64_t when_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now); /* clock_gettime(2): can't fail for it */
+	return now.tv_sec;
+}
+
 bool when_read_span(const char *text, int64_t *ret_sec)
 {
 	int64_t number;

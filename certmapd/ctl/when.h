@@ -20,6 +20,9 @@
 	"such as 12h, 30d, 2w, 6mo or 1y"
 #define WHEN_SPAN_FORMS "a span such as 12h, 30d, 2w, 6mo or 1y"
 
+/* The wall clock. */
+int64_t when_now(void);
+
 /* A duration: a number and one of the units h, d, w, mo (30 days) and y (365 days). False: it is
  * none, or longer than WHEN_MAX_SEC. */
 WARN_UNUSED bool when_read_span(const char *text, int64_t *ret_sec);
