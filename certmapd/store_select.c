@@ -6,7 +6,7 @@
 
 #define CHOICE_SQL                                                                                 \
 	"SELECT m.id, m.enabled, m.replaces, m.account_uid, m.service, m.account, s.state,"        \
-	" s.fingerprint, s.subject, s.note"                                                        \
+	" s.fingerprint, s.subject, s.note, m.valid_from, m.valid_until"                           \
 	" FROM mapping AS m JOIN mapping_status AS s ON s.id = m.id"                               \
 	" WHERE (?3 IS NULL OR m.service = ?3) AND "
 
@@ -43,6 +43,14 @@ static int bind_selection(sqlite3_stmt *statement, const struct store_selection 
 	return SQLITE_MISUSE;
 }
 
+static struct store_limit read_limit(sqlite3_stmt *statement, int column)
+{
+	return (struct store_limit){
+		.is_set = sqlite3_column_type(statement, column) == SQLITE_INTEGER,
+		.sec = sqlite3_column_int64(statement, column),
+	};
+}
+
 /* Not checked as a lookup checks it: nothing is decided by it, and a person has to be able to name
  * a broken row to get rid of it. */
 static void read_choice(sqlite3_stmt *statement, struct store_choice *ret)
@@ -58,6 +66,8 @@ static void read_choice(sqlite3_stmt *statement, struct store_choice *ret)
 	store_read_note(statement, 7, ret->fingerprint, sizeof ret->fingerprint);
 	store_read_note(statement, 8, ret->subject, sizeof ret->subject);
 	store_read_note(statement, 9, ret->note, sizeof ret->note);
+	ret->valid_from = read_limit(statement, 10);
+	ret->valid_until = read_limit(statement, 11);
 }
 
 enum error store_select(struct store *store, const struct store_selection *selection,

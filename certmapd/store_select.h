@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "store.h"
+#include "store_edit.h"
 
 enum store_select_by {
 	STORE_SELECT_BY_ID,
@@ -30,6 +30,7 @@ struct store_choice {
 	int64_t replaces; /* 0: none */
 	bool has_uid;
 	uint32_t uid;
+	struct store_limit valid_from, valid_until;
 	char service[64 + 1];
 	char account[MAPPING_ACCOUNT_MAX_BYTES + 1];
 	char state[32];                                    /* of mapping_status */

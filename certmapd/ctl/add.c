@@ -8,11 +8,9 @@
 
 #include "certfile.h"
 #include "edit.h"
-#include "index.h"
+#include "insert.h"
 #include "print.h"
 #include "store_edit.h"
-#include "store_pending.h"
-#include "store_select.h"
 #include "when.h"
 
 #include <errno.h>
@@ -20,10 +18,6 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-
-/* The queue was worked off just before, so that this is for the one new mapping. Nobody else can
- * write meanwhile. */
-#define SETTLE_NEW_USEC 200000u
 
 struct arguments {
 	struct ctl *ctl;
@@ -139,58 +133,6 @@ static void bind_uid(struct store_new_mapping *mapping)
 	ctl_warn("warning: the mapping is not bound to a uid");
 }
 
-struct row_state {
-	bool is_pending;
-	char problem[256]; /* "": none */
-};
-
-static enum error read_state(const struct store_status *row, void *context)
-{
-	struct row_state *state = context;
-
-	state->is_pending = span_is_equal(row->text[STATUS_STATE], span_of_string("pending"));
-	if (span_is_present(row->text[STATUS_PROBLEM]))
-		print_shown(row->text[STATUS_PROBLEM], state->problem, sizeof state->problem);
-	return OK;
-}
-
-/* The same certificate in another encoding passes the triggers, which compare bytes. */
-static enum error insert_settled(struct store *store, const struct store_new_mapping *mapping,
-	int64_t *ret_id, struct row_state *ret_state, struct store_trouble *ret_trouble)
-{
-	bool more, is_found;
-	int64_t id;
-	enum error error;
-
-	if ((error = store_insert_mapping(store, mapping, &id, ret_trouble)) != OK ||
-		(error = index_settle_within(store, SETTLE_NEW_USEC, &more, ret_trouble)) != OK ||
-		(error = store_find_status(
-			 store, id, read_state, ret_state, &is_found, ret_trouble)) != OK)
-		return error;
-	if (ret_state->problem[0] != '\0') {
-		snprintf(ret_trouble->text, sizeof ret_trouble->text,
-			"this certificate can't be mapped: %s; nothing was added",
-			ret_state->problem);
-		return ERROR_REFUSED;
-	}
-	*ret_id = id;
-	return OK;
-}
-
-/* Who takes a key from one certificate has it for the other. */
-static enum error warn_same_key(const struct store_relation *relation, void *context)
-{
-	const char *account = context;
-	char shown[256];
-
-	if (relation->kind == STORE_SAME_KEY && strcmp(relation->account, account) != 0)
-		ctl_warn("warning: mapping %" PRId64 " of %s holds a certificate of the same key: "
-			 "whoever has that key is both accounts",
-			relation->id,
-			print_shown(span_of_string(relation->account), shown, sizeof shown));
-	return OK;
-}
-
 static enum error show(const struct store_status *row, void *context)
 {
 	const struct ctl *ctl = context;
@@ -207,20 +149,17 @@ static enum error show(const struct store_status *row, void *context)
 
 /* Shown before the commit: of a dry run nothing is left to be shown after it. */
 static enum error add(const struct ctl *ctl, struct store *store,
-	const struct store_new_mapping *mapping, struct row_state *ret_state,
+	const struct store_new_mapping *mapping, struct inserted *ret,
 	struct store_trouble *ret_trouble)
 {
 	bool is_found;
-	int64_t id;
 	enum error error;
 
 	if ((error = edit_begin(ctl, store, ret_trouble)) != OK)
 		return error;
-	if ((error = insert_settled(store, mapping, &id, ret_state, ret_trouble)) == OK)
-		error = store_find_status(store, id, show, (void *)ctl, &is_found, ret_trouble);
-	if (error == OK)
-		error = store_list_relations(
-			store, id, warn_same_key, (void *)mapping->account, ret_trouble);
+	if ((error = insert_mapping(store, mapping, ret, ret_trouble)) == OK)
+		error = store_find_status(
+			store, ret->id, show, (void *)ctl, &is_found, ret_trouble);
 	return edit_end(ctl, store, error, ret_trouble);
 }
 
@@ -228,7 +167,7 @@ static enum ctl_status run(struct arguments *arguments)
 {
 	struct store *store CTL_CLOSE = NULL;
 	struct store_trouble trouble = { "" };
-	struct row_state state = { 0 };
+	struct inserted inserted = { 0 };
 	enum ctl_status status;
 	enum error error;
 
@@ -236,13 +175,12 @@ static enum ctl_status run(struct arguments *arguments)
 		return status;
 	/* Older rows first, so that of two duplicates this one is told so. */
 	if ((error = ctl_settle(store, &trouble)) != OK ||
-		(error = add(arguments->ctl, store, &arguments->mapping, &state, &trouble)) != OK)
+		(error = add(arguments->ctl, store, &arguments->mapping, &inserted, &trouble)) !=
+			OK)
 		return ctl_fail(arguments->ctl, error, &trouble);
 	if (edit_may_talk(arguments->ctl) && !edit_is_dry(arguments->ctl))
 		puts("Added.");
-	if (state.is_pending)
-		ctl_warn("many new mappings wait to be read, this one among them: certmapd goes on "
-			 "with them at its next lookup");
+	insert_warn_pending(&inserted);
 	return CTL_DONE;
 }
 

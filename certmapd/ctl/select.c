@@ -235,7 +235,7 @@ static void print_choice(const struct store_choice *choice)
 }
 
 static enum ctl_status refuse_many(
-	const struct selected *selected, const struct select_want *want, bool is_one_certificate)
+	const struct selected *selected, const struct select_want *want, bool is_whole)
 {
 	for (size_t i = 0; i < selected->count; i++) {
 		fputs("  ", stderr);
@@ -244,7 +244,7 @@ static enum ctl_status refuse_many(
 	ctl_warn("%zu mappings fit: say which one by its id, as in `certmapctl %s %" PRId64 "'%s; "
 		 "nothing was changed",
 		selected->count, want->verb, selected->choices[0].id,
-		is_one_certificate ? ", or take all of them with --everywhere" : "");
+		is_whole && !want->takes_one ? ", or take all of them with --everywhere" : "");
 	return CTL_REFUSED;
 }
 
@@ -259,11 +259,11 @@ static enum ctl_status ask_which(struct selected *selected, const struct select_
 		fprintf(stderr, "%3zu  ", i + 1);
 		print_choice(&selected->choices[i]);
 	}
-	fprintf(stderr, "Which one to %s? [1-%zu, all, Enter for none] ", want->verb,
-		selected->count);
+	fprintf(stderr, "Which one to %s? [1-%zu,%s Enter for none] ", want->verb, selected->count,
+		want->takes_one ? "" : " all,");
 	if (fgets(answer, sizeof answer, stdin)) {
 		answer[strcspn(answer, "\n")] = '\0';
-		if (strcmp(answer, "all") == 0)
+		if (strcmp(answer, "all") == 0 && !want->takes_one)
 			return CTL_DONE;
 		if (ctl_read_number(answer, 1, (int64_t)selected->count, &number)) {
 			selected->choices[0] = selected->choices[number - 1];

@@ -39,6 +39,7 @@ struct select_want {
 	/* Whether the verb has anything to do there; where several mappings fit what was typed,
 	 * those with nothing to do are left out. NULL: always. */
 	bool (*is_for_it)(const struct store_choice *choice);
+	bool takes_one;  /* and never more */
 	bool takes_many; /* without --everywhere too: it only shows them */
 };
 

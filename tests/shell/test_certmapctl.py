@@ -23,7 +23,8 @@ from shell_stage import CERTMAPCTL, NOBODY, OpenShell, run
 
 VERBS = ("init", "migrate", "add", "list", "remove", "export", "authorized-keys",
          "enable",
-         "disable")
+         "disable",
+         "renew")
 BUSY_WORDS = "somebody else is writing"
 
 
