@@ -279,7 +279,9 @@ CREATE INDEX history_mapping ON history (mapping_id);
 -- change and takes it away before COMMIT, and the triggers copy it to history.who.
 CREATE TABLE actor (
 	-- As history.who.
-	name TEXT NOT NULL
+	name TEXT NOT NULL,
+	-- While the history is pruned: entries before this, in Unix seconds, may be deleted.
+	prunes_before INTEGER
 ) STRICT;
 
 CREATE TRIGGER history_insert BEFORE INSERT ON history
@@ -303,8 +305,9 @@ BEGIN
 END;
 
 CREATE TRIGGER history_delete BEFORE DELETE ON history
+WHEN NOT EXISTS (SELECT 1 FROM actor WHERE prunes_before > OLD.at)
 BEGIN
-	SELECT RAISE(ABORT, 'history is not deleted.');
+	SELECT RAISE(ABORT, 'history is not deleted: `certmapctl history prune` shortens it, and leaves an entry that says so.');
 END;
 
 

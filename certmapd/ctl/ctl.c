@@ -32,6 +32,7 @@ static const struct verb table[] = {
 	{ "disable", ctl_disable, "shut a certificate out, and keep its mapping" },
 	{ "remove", ctl_remove, "remove a mapping" },
 	{ "list", ctl_list, "show the mappings" },
+	{ "history", ctl_history, "tell who changed what" },
 	{ "credential", ctl_credential, "store the passwords that sessions get" },
 	{ "import", ctl_import, "map many certificates at once" },
 	{ "export", ctl_export, "write mappings down for another program" },

@@ -45,6 +45,7 @@ ctl_verb ctl_init, ctl_migrate, ctl_add, ctl_list, ctl_remove, ctl_import, ctl_e
 ctl_verb ctl_enable;
 ctl_verb ctl_disable;
 ctl_verb ctl_renew;
+ctl_verb ctl_history;
 
 /* Decimal digits alone. False: no number from `lowest`, which is not negative, to `highest`. */
 WARN_UNUSED bool ctl_read_number(const char *text, int64_t lowest, int64_t highest, int64_t *ret);

@@ -24,7 +24,8 @@ from shell_stage import CERTMAPCTL, NOBODY, OpenShell, run
 VERBS = ("init", "migrate", "add", "list", "remove", "export", "authorized-keys",
          "enable",
          "disable",
-         "renew")
+         "renew",
+         "history")
 BUSY_WORDS = "somebody else is writing"
 
 

@@ -568,7 +568,7 @@ def test_history_has_every_change_of_services_and_credentials(database):
 
 
 def test_history_names_who_where_certmapctl_did_it(database, alice):
-    database.sql("BEGIN; INSERT INTO actor VALUES('root');" + ALICE + "DELETE FROM actor; COMMIT;")
+    database.sql("BEGIN; INSERT INTO actor(name) VALUES('root');" + ALICE + "DELETE FROM actor; COMMIT;")
     assert history(database)[-1]["who"] == "root"
     database.sql("DELETE FROM mapping;")
     assert history(database)[-1]["who"] is None
@@ -605,6 +605,22 @@ def test_no_forged_entry_of_the_history_stops_later_changes(mapped, number):
     assert "numbers its entries itself" in mapped.refusal(
         f"INSERT INTO history(id, object, change) VALUES({number}, 'x', 'y');")
     mapped.sql("UPDATE mapping SET note = 'still possible';")
+
+
+def test_history_is_let_go_by_its_age_alone(mapped):
+    mapped.sql("UPDATE mapping SET note = 'x';")
+    before = history(mapped)
+    with pytest.raises(Refused, match="certmapctl history prune"):
+        mapped.sql("BEGIN; INSERT INTO actor VALUES('x', (SELECT max(at) FROM history));"
+                   "DELETE FROM history; COMMIT;")
+    assert history(mapped) == before
+    # Whoever acts for a person, as certmapctl does for each change, may not delete by that.
+    with pytest.raises(Refused, match="certmapctl history prune"):
+        mapped.sql("BEGIN; INSERT INTO actor(name) VALUES('x'); DELETE FROM history; COMMIT;")
+    assert history(mapped) == before
+    mapped.sql("BEGIN; INSERT INTO actor VALUES('x', 1 + (SELECT max(at) FROM history));"
+               "DELETE FROM history; DELETE FROM actor; COMMIT;")
+    assert history(mapped) == []
 
 
 def test_history_numbers_on_after_it_was_pruned(mapped):
