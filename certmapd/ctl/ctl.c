@@ -27,6 +27,7 @@ static const struct verb table[] = {
 	{ "init", ctl_init, "make a new database" },
 	{ "migrate", ctl_migrate, "bring a database up to this version" },
 	{ "add", ctl_add, "map a certificate to an account" },
+	{ "show", ctl_show, "tell all there is to know of a mapping" },
 	{ "renew", ctl_renew, "bring the next certificate of a mapping" },
 	{ "enable", ctl_enable, "put a disabled mapping into force" },
 	{ "disable", ctl_disable, "shut a certificate out, and keep its mapping" },

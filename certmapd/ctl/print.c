@@ -5,7 +5,9 @@
 #include "escape.h"
 #include "json.h"
 #include "utf8.h"
+#include "when.h"
 
+#include <inttypes.h>
 #include <langinfo.h>
 #include <stdbool.h>
 #include <string.h>
@@ -76,18 +78,23 @@ char *print_shown(struct span text, char *buffer, size_t capacity)
 	return buffer;
 }
 
-enum error print_json_row(const struct store_status *row)
+size_t print_json_fields(const struct store_status *row, struct json_field *ret)
 {
-	struct json_field fields[STATUS_COLUMNS];
-
 	for (size_t i = 0; i < STATUS_COLUMNS; i++)
-		fields[i] = (struct json_field){
+		ret[i] = (struct json_field){
 			.name = store_status_name((enum store_status_column)i),
 			.text = row->text[i],
 			.is_number = row->is_number[i],
 			.number = row->number[i],
 		};
-	return json_print(fields, STATUS_COLUMNS);
+	return STATUS_COLUMNS;
+}
+
+enum error print_json_row(const struct store_status *row)
+{
+	struct json_field fields[STATUS_COLUMNS];
+
+	return json_print(fields, print_json_fields(row, fields));
 }
 
 enum error print_json_line(const struct store_status *row)
@@ -107,19 +114,39 @@ static void print_line(FILE *out, const char *label, struct span text, const cha
 		fprintf(out, "  %-8s %s%s\n", label, print_shown(text, value, sizeof value), after);
 }
 
+/* " (in 12 days)"; nothing where the text is no date. */
+static char *print_distance(struct span date, char *buffer, size_t capacity)
+{
+	char text[64], relative[WHEN_RELATIVE_BYTES];
+	const int64_t now_sec = when_now();
+	int64_t sec;
+
+	buffer[0] = '\0';
+	if (!span_is_present(date))
+		return buffer;
+	print_shown(date, text, sizeof text);
+	if (when_read(text, now_sec, &sec))
+		snprintf(buffer, capacity, " (%s)",
+			when_relative(sec, now_sec, relative, sizeof relative));
+	return buffer;
+}
+
 static void print_range(FILE *out, const char *label, struct span from, struct span until)
 {
-	char first[64], last[64];
+	char first[64], last[64], distance[WHEN_RELATIVE_BYTES + sizeof " ()"];
 
 	if (span_is_present(from) || span_is_present(until))
-		fprintf(out, "  %-8s %s to %s UTC\n", label, print_shown(from, first, sizeof first),
-			print_shown(until, last, sizeof last));
+		fprintf(out, "  %-8s %s to %s UTC%s\n", label,
+			print_shown(from, first, sizeof first),
+			print_shown(until, last, sizeof last),
+			print_distance(until, distance, sizeof distance));
 }
 
 void print_words(FILE *out, const struct store_status *row)
 {
 	const struct span *text = row->text;
-	char uid[64], after[80] = "";
+	char uid[64], after[80] = "", distance[WHEN_RELATIVE_BYTES + sizeof " ()"];
+	char staged[128], used[128];
 
 	if (span_is_present(text[STATUS_ACCOUNT_UID]))
 		snprintf(after, sizeof after, " (uid %s)",
@@ -130,7 +157,9 @@ void print_words(FILE *out, const struct store_status *row)
 	print_line(out, "state", text[STATUS_STATE], "");
 	print_line(out, "problem", text[STATUS_PROBLEM], "");
 	print_line(out, "replaces", text[STATUS_REPLACES], "");
-	print_line(out, "until", text[STATUS_STAGED_UNTIL], " UTC, if it is not used before");
+	snprintf(staged, sizeof staged, " UTC%s, if it is not used before",
+		print_distance(text[STATUS_STAGED_UNTIL], distance, sizeof distance));
+	print_line(out, "until", text[STATUS_STAGED_UNTIL], staged);
 	print_range(out, "mapping", text[STATUS_VALID_FROM], text[STATUS_VALID_UNTIL]);
 	print_line(out, "subject", text[STATUS_SUBJECT], "");
 	print_line(out, "issuer", text[STATUS_ISSUER], "");
@@ -138,5 +167,8 @@ void print_words(FILE *out, const struct store_status *row)
 	print_range(out, "valid", text[STATUS_NOT_BEFORE], text[STATUS_NOT_AFTER]);
 	print_line(out, "SHA-256", text[STATUS_FINGERPRINT], "");
 	print_line(out, "note", text[STATUS_NOTE], "");
-	print_line(out, "used", text[STATUS_LAST_USED], " UTC, the last time");
+	snprintf(used, sizeof used, " UTC%s, the last of %" PRId64 " times",
+		print_distance(text[STATUS_LAST_USED], distance, sizeof distance),
+		row->number[STATUS_USES]);
+	print_line(out, "used", text[STATUS_LAST_USED], used);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "errors.h"
+#include "json.h"
 #include "span.h"
 #include "store_edit.h"
 
@@ -19,6 +20,9 @@ char *print_shown(struct span text, char *buffer, size_t capacity);
 /* All columns as json_print() does it; the second with the end of the line. */
 WARN_UNUSED enum error print_json_row(const struct store_status *row);
 WARN_UNUSED enum error print_json_line(const struct store_status *row);
+
+/* All columns as fields; returns how many. `ret` has room for STATUS_COLUMNS of them. */
+size_t print_json_fields(const struct store_status *row, struct json_field *ret);
 
 /* A line per column that a person wants to know, each indented. */
 void print_words(FILE *out, const struct store_status *row);

@@ -151,8 +151,8 @@ static enum ctl_status refuse_two(const char *word, enum meaning first, enum mea
 	char shown[256];
 
 	print_shown(span_of_string(word), shown, sizeof shown);
-	ctl_warn("%s is %s and %s: say which one you mean as %s%s or %s%s; nothing was changed",
-		shown, meaning_words[first], meaning_words[second], prefixes[first], shown,
+	ctl_warn("%s is %s and %s: say which one you mean as %s%s or %s%s", shown,
+		meaning_words[first], meaning_words[second], prefixes[first], shown,
 		prefixes[second], shown);
 	return CTL_REFUSED;
 }
@@ -241,8 +241,7 @@ static enum ctl_status refuse_many(
 		fputs("  ", stderr);
 		print_choice(&selected->choices[i]);
 	}
-	ctl_warn("%zu mappings fit: say which one by its id, as in `certmapctl %s %" PRId64 "'%s; "
-		 "nothing was changed",
+	ctl_warn("%zu mappings fit: say which one by its id, as in `certmapctl %s %" PRId64 "'%s",
 		selected->count, want->verb, selected->choices[0].id,
 		is_whole && !want->takes_one ? ", or take all of them with --everywhere" : "");
 	return CTL_REFUSED;

@@ -25,7 +25,8 @@ VERBS = ("init", "migrate", "add", "list", "remove", "export", "authorized-keys"
          "enable",
          "disable",
          "renew",
-         "history")
+         "history",
+         "show")
 BUSY_WORDS = "somebody else is writing"
 
 

@@ -104,7 +104,7 @@ static void edit_ignores_a_name_that_a_shell_left_behind(void **state)
 	struct scene *s = *state;
 	struct store_new_mapping mapping = mapping_of(s);
 
-	fixture_run(&s->f, "INSERT INTO actor VALUES ('mallory')");
+	fixture_run(&s->f, "INSERT INTO actor (name) VALUES ('mallory')");
 	add(s, &mapping, "anna");
 	assert_int_equal(
 		fixture_number(&s->f, "SELECT count(*) FROM history WHERE who = 'anna'"), 1);
