@@ -58,21 +58,15 @@ static enum error say(char *ret_problem, const char *words)
 	return OK;
 }
 
-/* What else DER can be. Each reads as much as it understands; all of it must be that. */
-#define IS_WHOLE(type)                                                                             \
-	static bool is_##type(struct span der)                                                     \
-	{                                                                                          \
-		const uint8_t *at = der.bytes;                                                     \
-		type *read = d2i_##type(NULL, &at, (long)der.length);                              \
-                                                                                                   \
-		type##_free(read);                                                                 \
-		return read && at == der.bytes + der.length;                                       \
-	}
-IS_WHOLE(X509_REQ)
-IS_WHOLE(X509_CRL)
-IS_WHOLE(PKCS12)
-IS_WHOLE(PKCS8_PRIV_KEY_INFO)
-IS_WHOLE(X509_SIG)
+/* A parser reads as much as it understands; all of it must be that. */
+static bool is_whole(struct span der, ASN1_ITEM_EXP *item)
+{
+	const uint8_t *at = der.bytes;
+	ASN1_VALUE *value = ASN1_item_d2i(NULL, &at, (long)der.length, ASN1_ITEM_ptr(item));
+
+	ASN1_item_free(value, ASN1_ITEM_ptr(item));
+	return value && at == der.bytes + der.length;
+}
 
 static bool is_private_key(struct span der)
 {
@@ -103,26 +97,25 @@ static bool is_public_key(struct span der)
 	"belongs here"
 #define PUBLIC_KEY_WORDS "a public key alone, without a certificate around it"
 
-/* NULL: none that we know. */
+/* What else DER can be. NULL: none that we know. */
 static const char *name_der(struct span der)
 {
 	static const struct {
-		bool (*is)(struct span der);
+		ASN1_ITEM_EXP *item;
 		const char *words;
 	} kinds[] = {
-		{ is_X509_REQ, REQUEST_WORDS },
-		{ is_X509_CRL, CRL_WORDS },
-		{ is_PKCS12, PKCS12_WORDS },
-		{ is_private_key, PRIVATE_KEY_WORDS },
-		{ is_PKCS8_PRIV_KEY_INFO, PRIVATE_KEY_WORDS },
-		{ is_X509_SIG, PRIVATE_KEY_WORDS },
-		{ is_public_key, PUBLIC_KEY_WORDS },
+		{ ASN1_ITEM_ref(X509_REQ), REQUEST_WORDS }, { ASN1_ITEM_ref(X509_CRL), CRL_WORDS },
+		{ ASN1_ITEM_ref(PKCS12), PKCS12_WORDS },
+		{ ASN1_ITEM_ref(PKCS8_PRIV_KEY_INFO), PRIVATE_KEY_WORDS },
+		{ ASN1_ITEM_ref(X509_SIG), PRIVATE_KEY_WORDS }, /* sealed with a password */
 	};
 
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-		if (kinds[i].is(der))
+		if (is_whole(der, kinds[i].item))
 			return kinds[i].words;
-	return NULL;
+	if (is_private_key(der))
+		return PRIVATE_KEY_WORDS;
+	return is_public_key(der) ? PUBLIC_KEY_WORDS : NULL;
 }
 
 static bool begins_with(struct span text, const char *beginning)

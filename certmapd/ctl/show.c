@@ -63,44 +63,41 @@ static const struct argp parser = {
 	.doc = "Tells all there is to know of a mapping, or of all of an account.\v" SELECT_DOC,
 };
 
-static void print_relation_line(
-	const char *label, const struct store_relation *relation, const char *after)
+static void print_relation_line(const char *label, const struct store_relation *relation)
 {
 	char account[256], service[128], state[64];
 
-	printf("  %-9s mapping %" PRId64 " of %s (%s), %s%s\n", label, relation->id,
+	printf("  %-8s mapping %" PRId64 " of %s (%s), %s\n", label, relation->id,
 		print_shown(span_of_string(relation->account), account, sizeof account),
 		strcmp(relation->service, "*") == 0
 			? "every service"
 			: print_shown(span_of_string(relation->service), service, sizeof service),
-		print_shown(span_of_string(relation->state), state, sizeof state), after);
+		print_shown(span_of_string(relation->state), state, sizeof state));
 }
 
 static enum error print_relation(const struct store_relation *relation, void *context)
 {
-	char service[128], after[192];
+	char service[128];
 
 	(void)context;
-	print_shown(span_of_string(relation->service), service, sizeof service);
-	snprintf(after, sizeof after, ", which counts for %s in its place", service);
 	switch (relation->kind) {
 	case STORE_REPLACED: /* the words about the mapping itself say so */
 		break;
 	case STORE_REPLACEMENT:
-		print_relation_line("next", relation, ": its first login takes over from this one");
+		print_relation_line("next", relation);
 		break;
 	case STORE_HIDDEN:
-		print_relation_line("hides", relation, ", which does not count for this service");
+		print_relation_line("hides", relation);
 		break;
 	case STORE_HIDING:
-		print_relation_line("hidden by", relation, after);
+		print_relation_line("hidden by", relation);
 		break;
 	case STORE_SAME_KEY:
-		print_relation_line("same key", relation, "");
+		print_relation_line("same key", relation);
 		break;
 	case STORE_UNSEEING:
-		printf("  %-9s %s, which sees its own mappings alone (inherit = 0)\n", "unseen by",
-			service);
+		printf("  unseen   by %s, which does not inherit\n",
+			print_shown(span_of_string(relation->service), service, sizeof service));
 		break;
 	}
 	return OK;
@@ -110,11 +107,11 @@ static const char *word_of_revocation(enum store_revocation revocation)
 {
 	switch (revocation) {
 	case STORE_REVOCATION_REQUIRE:
-		return "it must not be revoked, and a list must say so";
+		return "lists must say it is not revoked";
 	case STORE_REVOCATION_PREFER:
-		return "it must not be on a revocation list that is there";
+		return "lists that are there count";
 	case STORE_REVOCATION_OFF:
-		return "revocation lists are not looked at";
+		return "lists are not looked at";
 	}
 	return "";
 }
@@ -124,10 +121,9 @@ static void print_policy(const struct store_answer *policy)
 	if (!policy->service_enabled)
 		puts("  policy   the service is disabled: everybody is refused");
 	if (policy->is_shadow)
-		puts("  policy   only watched (shadow): every lookup is answered as without a "
-		     "certificate");
+		puts("  policy   only watched (shadow): answered as without a certificate");
 	if (policy->requires_trust)
-		printf("  policy   the certificate must chain up to an anchor; %s\n",
+		printf("  policy   its chain must end at an anchor; %s\n",
 			word_of_revocation(policy->revocation));
 	if (policy->delivers_credential)
 		puts("  policy   the session gets the stored password");
@@ -171,7 +167,7 @@ static enum error show_one(
 		(error = store_find_key_fingerprint(store, choice->id, key, ret_trouble)) != OK)
 		return error;
 	if (key[0] != '\0')
-		printf("  %-8s %s (SHA-256)\n", "key", key);
+		printf("  %-8s %s\n", "key", key);
 	error = store_list_relations(store, choice->id, print_relation, NULL, ret_trouble);
 	return error == OK ? show_policy(store, choice, ret_trouble) : error;
 }

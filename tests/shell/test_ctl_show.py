@@ -36,21 +36,21 @@ def test_show_tells_when_a_mapping_was_used(around):
 def test_show_tells_what_stands_around(around):
     around.database.sql("INSERT INTO service(name, inherit) VALUES('login', 0), ('sshd', 1);")
     first, second, third, fourth = (around("show", f"id:{number}").out for number in (1, 2, 3, 4))
-    assert f"next      mapping 3 of {ACCOUNT} (every service), staged" in first
+    assert f"next     mapping 3 of {ACCOUNT} (every service), staged" in first
     assert f"hidden by mapping 2 of {ACCOUNT} (ftp), in force" in first
-    assert "same key  mapping 4 of other (every service), in force" in first
-    assert "unseen by login" in first and "sshd" not in first
-    assert f"hides     mapping 1 of {ACCOUNT}" in second and "unseen" not in second
+    assert "same key mapping 4 of other (every service), in force" in first
+    assert "unseen   by login" in first and "sshd" not in first
+    assert f"hides    mapping 1 of {ACCOUNT}" in second and "unseen" not in second
     assert "same key" not in second and "next" not in second
     assert re.search(r"^  replaces +1$", third, re.MULTILINE)
     assert re.search(r"^  until .* \(in (29|30) days\), if it is not used before$", third, re.M)
-    assert "same key  mapping 1" in fourth and "hid" not in fourth
+    assert "same key mapping 1" in fourth and "hid" not in fourth
 
 
 def test_a_mapping_of_the_same_certificate_hides_that_of_every_service(around, alice):
     around("add", "third", alice.path, "--service", "sshd", "--no-uid")
     assert "hidden by mapping 5 of third (sshd)" in around("show", "1").out
-    assert f"hides     mapping 1 of {ACCOUNT}" in around("show", "5").out
+    assert f"hides    mapping 1 of {ACCOUNT}" in around("show", "5").out
     # One that hides for two reasons is told once.
     around("remove", "5")
     around("add", ACCOUNT, alice.path, "--service", "sshd")
@@ -59,7 +59,7 @@ def test_a_mapping_of_the_same_certificate_hides_that_of_every_service(around, a
 
 @pytest.mark.parametrize("change, words", [
     ("enabled = 0", "the service is disabled"), ("shadow = 1", "only watched"),
-    ("require_trust = 1", "a list must say so"),
+    ("require_trust = 1", "lists must say"),
     ("require_trust = 1, revocation = 'off'", "lists are not looked at"),
     ("deliver_credential = 1", "stored password"), ("accept_name = 1", "weak"),
 ])
@@ -69,6 +69,13 @@ def test_show_tells_the_policy_that_matters(around, change, words):
                         f"UPDATE service SET {change} WHERE name = 'ftp';")
     assert words in around("show", "2").out
     assert "policy" not in around("show", "1").out
+
+
+def test_show_fits_a_terminal_of_80_columns(around):
+    around.database.sql("INSERT INTO service(name, inherit) VALUES('login', 0);"
+                        "UPDATE service SET require_trust = 1, shadow = 1, accept_name = 1,"
+                        " deliver_credential = 1;")
+    assert max(map(len, around("show", ACCOUNT).out.splitlines())) <= 80
 
 
 def test_show_of_an_account_tells_of_all_and_changes_nothing(around):
