@@ -88,8 +88,8 @@ class Box:
         raise AssertionError(f"waited 10 s for {what}")
 
 
-def boot():
-    process = subprocess.Popen([LIB / "box", BUILD], stdin=subprocess.DEVNULL,
+def boot(*arguments):
+    process = subprocess.Popen([LIB / "box", *arguments], stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, text=True)
     said = process.stdout.readline().strip()
     if not said.startswith("READY "):
@@ -155,7 +155,7 @@ def make_people(box):
 
 @pytest.fixture(scope="session", name="booted")
 def boot_once():
-    process, box = boot()
+    process, box = boot(BUILD)
     try:
         install_certmap(box)
         make_people(box)

@@ -3,7 +3,9 @@
 """summary.py owns the count of a test run.
 
     summary.py BUILD_DIRECTORY
+    summary.py --junit FILE
 
+The second counts one pytest run alone.
 Every TAP case and every pytest case counts as one. Prints what failed and what was skipped, with
 the reasons, and ends with "N passed, N failed, N skipped". Exit status 1 where anything failed or
 nothing passed.
@@ -119,8 +121,17 @@ def count_all(build):
     return count
 
 
-def main(build):
-    count = count_all(pathlib.Path(build))
+def count_one(path):
+    try:
+        return count_junit(path)
+    except (OSError, xml.etree.ElementTree.ParseError) as problem:
+        count = Count()
+        count.failed.append(f"{path.name}: {problem}")
+        return count
+
+
+def main(first, *rest):
+    count = count_one(pathlib.Path(*rest)) if first == "--junit" else count_all(pathlib.Path(first))
     for name in count.skipped:
         print(f"skipped: {name}")
     for name in count.failed:
