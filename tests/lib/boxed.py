@@ -109,6 +109,8 @@ def relax_for_sanitizers(box):
         box.run("mkdir", "-p", f"/etc/systemd/system/{unit}.service.d")
         box.write(f"/etc/systemd/system/{unit}.service.d/sanitizer.conf",
                   f"[Service]\nEnvironment=ASAN_OPTIONS={options}\n"
+                  # A sanitizer remembers what was freed.
+                  "MemoryMax=infinity\n"
                   f"Environment=UBSAN_OPTIONS={os.environ.get('UBSAN_OPTIONS', '')}\n"
                   + (f"Environment=LD_PRELOAD={preload}\n" if preload else ""))
 
