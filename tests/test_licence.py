@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Every file says what its licence is, where it has a place to say it."""
+import os
+import pathlib
+import subprocess
+
+TREE = pathlib.Path(__file__).resolve().parents[1]
+LINE = b"SPDX-License-Identifier: LGPL-2.1-or-later"
+FIRST_LINES = 3  # below "#!", and the type of a manual page
+
+# No place for a comment: debian/copyright speaks for them.
+BARE = {"LICENSE", "debian/changelog", "debian/source/format", "debian/libpam-certmap.pam-config",
+        "debian/certmapd.README.Debian", "debian/libpam-certmap.README.Debian"}
+
+
+def files():
+    """Those under version control; all of them where the tree is a release."""
+    try:
+        listed = subprocess.run(["git", "-c", "safe.directory=*", "-C", TREE, "ls-files", "-z"],
+                                capture_output=True, check=True).stdout
+        return [os.fsdecode(name) for name in listed.split(b"\0") if name]
+    except (OSError, subprocess.CalledProcessError):
+        return [str(path.relative_to(TREE)) for path in TREE.rglob("*")
+                if path.is_file() and not path.relative_to(TREE).parts[0].startswith("build")
+                and "__pycache__" not in path.parts]
+
+
+def is_data(name):
+    """Bytes that a test feeds to the code are what they are."""
+    return "corpus" in pathlib.Path(name).parts or b"\0" in (TREE / name).read_bytes()
+
+
+def test_every_file_names_its_licence():
+    present = [name for name in files() if (TREE / name).is_file()]
+    assert "meson.build" in present
+    silent = [name for name in present if name not in BARE and not is_data(name)
+              and LINE not in b"\n".join((TREE / name).read_bytes().split(b"\n")[:FIRST_LINES])]
+    assert silent == []
+
+
+def test_licence_is_the_whole_text():
+    """As debian.org's base-files has it, where that is installed."""
+    text = (TREE / "LICENSE").read_text()
+    assert "GNU LESSER GENERAL PUBLIC LICENSE\n                       Version 2.1" in text
+    common = pathlib.Path("/usr/share/common-licenses/LGPL-2.1")
+    assert not common.exists() or text == common.read_text()
