@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The Debian packages on a Debian that nothing was done to, in a systemd that boots for each test and
 has no network. It takes minutes, so it is for tests/run and tests/packages/run alone."""
+import functools
 import os
 import pathlib
 import shutil
@@ -37,8 +38,10 @@ class Machine:
     def __init__(self, certificates):
         self.certificates = certificates
         self.process, self.box = boot("--base", CLEAN)
-        self.run, self.call, self.sh, self.show = (
-            self.box.run, self.box.call, self.box.sh, self.box.show)
+        # dpkg writes to disk after each step, and others may use the disk.
+        self.run, self.call, self.sh = (functools.partial(method, timeout=300) for method in (
+            self.box.run, self.box.call, self.box.sh))
+        self.show = self.box.show
 
     def end(self):
         self.process.terminate()
@@ -50,8 +53,7 @@ class Machine:
             shutil.copy(path, f"/proc/{self.box.leader}/root/root")
 
     def apt(self, *arguments):
-        return self.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", *arguments,
-                        timeout=300)
+        return self.run("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", *arguments)
 
     def install(self, release="current"):
         debs = sorted((PACKAGES / release).glob("certmapd_*.deb")) + \
@@ -174,7 +176,7 @@ def test_login_through_a_real_service_is_decided_by_the_packages(machine):
     machine.sh('echo "127.0.0.1 localhost $(uname -n)" >/etc/hosts')
     machine.install()
     machine.apt("install", "curl", "openssl", "proftpd-core", "proftpd-mod-crypto", "sqlite3")
-    done = machine.call(TREE / "debian/tests/login", timeout=300)
+    done = machine.call(TREE / "debian/tests/login")
     assert done.returncode == 0, done.stdout + done.stderr
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == \
         ["refused", "let in", "refused", "let in", "refused"]
@@ -301,7 +303,7 @@ def test_remove_keeps_the_data_and_purge_takes_it(machine):
     key = machine.run("cat", KEY)
 
     assert "/etc/pam.d/something" in machine.sh(
-        "apt-get -q -y remove certmapd libpam-certmap 2>&1", timeout=300)
+        "apt-get -q -y remove certmapd libpam-certmap 2>&1")
     assert machine.call("sh", "-c", "grep -lx certmapd /proc/[0-9]*/comm").stdout == ""
     assert not machine.exists(SOCKET)
     assert machine.ask() is None
