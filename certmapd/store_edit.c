@@ -256,6 +256,61 @@ enum error store_list_status(struct store *store, const char *service, const cha
 	return hand_over(store, statement, take, context, &any, ret_trouble);
 }
 
+static bool bind_choice(sqlite3_stmt *statement, const struct store_choice *choice)
+{
+	return sqlite3_bind_text(statement, 1, choice->service, -1, SQLITE_STATIC) == SQLITE_OK &&
+	       sqlite3_bind_text(statement, 2, choice->account, -1, SQLITE_STATIC) == SQLITE_OK &&
+	       sqlite3_bind_text(statement, 3, choice->state, -1, SQLITE_STATIC) == SQLITE_OK &&
+	       (!choice->has_unused_since ||
+		       sqlite3_bind_int64(statement, 4, choice->unused_since_sec) == SQLITE_OK);
+}
+
+/* The index on service and account gives the order, so that nothing but an account's own rows is
+ * sorted. A mapping's beginning is the first line of its history; one that was pruned is old. */
+enum error store_choose_status(struct store *store, const struct store_choice *choice,
+	store_status_taker *take, void *context, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_CHOOSE_STATUS,
+		STATUS_SQL "WHERE (?1 IS NULL OR service = ?1) AND (?2 IS NULL OR account = ?2)"
+			   " AND (?3 IS NULL OR state = ?3)"
+			   " AND (?4 IS NULL OR coalesce(unixepoch(last_used),"
+			   "  (SELECT min(at) FROM history WHERE mapping_id = mapping_status.id"
+			   "   AND change = 'insert'), 0) < ?4)"
+			   " ORDER BY service, account, id",
+		&statement, ret_trouble);
+	bool any;
+
+	if (error != OK)
+		return error;
+	if (!bind_choice(statement, choice))
+		return store_failed(store, ret_trouble);
+	return hand_over(store, statement, take, context, &any, ret_trouble);
+}
+
+enum error store_list_names(struct store *store, bool accounts, store_name_taker *take,
+	void *context, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error =
+		store_prepare(store, accounts ? STORE_LIST_ACCOUNTS : STORE_LIST_SERVICES,
+			accounts ? "SELECT DISTINCT account FROM mapping ORDER BY 1"
+				 : "SELECT DISTINCT service FROM mapping ORDER BY 1",
+			&statement, ret_trouble);
+	int result;
+
+	if (error != OK)
+		return error;
+	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
+		const void *bytes = sqlite3_column_text(statement, 0);
+
+		error = take(span_of(bytes, (size_t)sqlite3_column_bytes(statement, 0)), context);
+		if (error != OK)
+			return error;
+	}
+	return result == SQLITE_DONE ? OK : store_failed(store, ret_trouble);
+}
+
 /* Two statements, since each has its way: an account has few mappings, which an index finds, and
  * all of them are read as they stand, without sorting them: the plus keeps the index out. */
 #define ENROLMENT_SQL "SELECT id, certificate FROM mapping WHERE "

@@ -112,6 +112,28 @@ WARN_UNUSED enum error store_list_status(struct store *store, const char *servic
 	const char *account, store_status_taker *take, void *context,
 	struct store_trouble *ret_trouble);
 
+/* Which mappings a person wants to see. NULL and false choose nothing out. */
+struct store_choice {
+	const char *service;
+	const char *account;
+	const char *state; /* a word of mapping_status.state */
+	/* Not used since this second: neither by a login, nor, where there was none, is the mapping
+	 * itself younger. */
+	bool has_unused_since;
+	int64_t unused_since_sec;
+};
+
+/* Hands over those chosen by service, account and id, of one state of the database. */
+WARN_UNUSED enum error store_choose_status(struct store *store, const struct store_choice *choice,
+	store_status_taker *take, void *context, struct store_trouble *ret_trouble);
+
+/* Takes a name, lent out for the call. */
+typedef enum error store_name_taker(struct span name, void *context);
+
+/* Hands over each account, or else each service, that has a mapping, once. */
+WARN_UNUSED enum error store_list_names(struct store *store, bool accounts, store_name_taker *take,
+	void *context, struct store_trouble *ret_trouble);
+
 /* A mapping's certificate as somebody stored it, in whatever armour and in whatever state. The
  * bytes are lent out for the call. */
 struct store_enrolment {

@@ -5,42 +5,134 @@
 #include "print.h"
 #include "store_edit.h"
 #include "table.h"
+#include "when.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define DATE_BYTES (sizeof "2027-01-31" - 1)
 /* Tells certificates apart for the eye; twelve digits of a SHA-256, as git shows them. */
 #define SHORT_FINGERPRINT_BYTES 12u
 #define CELL_MAX_BYTES 512u
+/* A terminal of this width has room for dates and how far away they are. */
+#define ROOMY_LETTERS 140u
+/* A certificate that ends within this time is painted, as `expiring' lists it. */
+#define SOON_SEC (INT64_C(30) * 24 * 3600)
+
+static const struct state {
+	const char *word; /* of the view mapping_status */
+	enum paint paint;
+} states[] = {
+	{ "in force", PAINT_GOOD },
+	{ "staged", PAINT_WARN },
+	{ "pending", PAINT_WARN },
+	{ "disabled", PAINT_DIM },
+	{ "service disabled", PAINT_DIM },
+	{ "not yet valid", PAINT_WARN },
+	{ "expired", PAINT_BAD },
+	{ "certificate not yet valid", PAINT_WARN },
+	{ "certificate expired", PAINT_BAD },
+	{ "problem", PAINT_BAD },
+};
+
+#define STATES (sizeof states / sizeof states[0])
 
 struct arguments {
 	struct ctl *ctl;
-	const char *service, *account;
+	struct store_choice choice;
+	bool wants_names, wants_accounts; /* of --names */
 	bool is_verbose;
+	int64_t now_sec;
 };
+
+enum { OPTION_STATE = 0x100, OPTION_UNUSED, OPTION_NAMES };
 
 static const struct argp_option options[] = {
 	{ "service", 's', "NAME", 0, "Only mappings of this service ('*': those of every service)",
 		0 },
 	{ "account", 'a', "NAME", 0, "Only mappings of this account", 0 },
+	{ "state", OPTION_STATE, "WORD", 0, "Only mappings in this state, such as in-force", 0 },
+	{ "unused-since", OPTION_UNUSED, "WHEN", 0,
+		"Only mappings that nobody has used for that long, such as 90d, or since that "
+		"date, and that are not younger themselves",
+		0 },
+	{ "names", OPTION_NAMES, "WHICH", 0,
+		"Print nothing but the names of the `accounts' or `services' that have a mapping, "
+		"one in a line",
+		0 },
 	{ "verbose", 'v', NULL, 0, "Show fingerprints whole", 0 },
 	{ 0 },
 };
 
+/* People write a dash where a blank would need quotes. */
+static bool is_word(const char *given, const char *word)
+{
+	for (; *given && *word; given++, word++)
+		if (*given != *word && !(*given == '-' && *word == ' '))
+			return false;
+	return *given == *word;
+}
+
+static const struct state *find_state(const char *given)
+{
+	for (size_t i = 0; i < STATES; i++)
+		if (is_word(given, states[i].word))
+			return &states[i];
+	return NULL;
+}
+
+static void take_state(struct arguments *arguments, const char *value, struct argp_state *state)
+{
+	const struct state *found = find_state(value);
+
+	if (!found)
+		argp_error(state,
+			"--state: '%s' is none of in-force, staged, pending, disabled, "
+			"service-disabled, not-yet-valid, expired, certificate-not-yet-valid, "
+			"certificate-expired and problem",
+			value);
+	else
+		arguments->choice.state = found->word;
+}
+
+static void take_names(struct arguments *arguments, const char *value, struct argp_state *state)
+{
+	arguments->wants_names = true;
+	arguments->wants_accounts = strcmp(value, "accounts") == 0;
+	if (!arguments->wants_accounts && strcmp(value, "services") != 0)
+		argp_error(state, "--names: '%s' is neither accounts nor services", value);
+}
+
 static error_t parse(int key, char *value, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
+	struct store_choice *choice = &arguments->choice;
 
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = arguments->ctl;
 		return 0;
+	case ARGP_KEY_END:
+		if (arguments->wants_names && arguments->ctl->json)
+			argp_error(state, "--names and --json are two forms of one answer");
+		return 0;
 	case 's':
-		arguments->service = value;
+		choice->service = value;
 		return 0;
 	case 'a':
-		arguments->account = value;
+		choice->account = value;
+		return 0;
+	case OPTION_STATE:
+		take_state(arguments, value, state);
+		return 0;
+	case OPTION_UNUSED:
+		choice->has_unused_since = true;
+		if (!when_read_past(value, arguments->now_sec, &choice->unused_since_sec))
+			argp_error(state, "--unused-since: '%s' is neither " WHEN_FORMS, value);
+		return 0;
+	case OPTION_NAMES:
+		take_names(arguments, value, state);
 		return 0;
 	case 'v':
 		arguments->is_verbose = true;
@@ -55,31 +147,117 @@ static const struct argp parser = {
 	.parser = parse,
 	.children = ctl_children,
 	.doc = "Shows the mappings.\v"
+	       "EXPIRES is the first of the ends of the certificate, of the mapping and of a "
+	       "staging. "
 	       "A mapping that can't be used has the state `problem', and what "
-	       "the problem is in place of the subject.",
+	       "the problem is in place of the subject. On a terminal that is too narrow, "
+	       "notes and subjects are cut, and then columns left out.",
 };
 
-enum column { ID, SERVICE, ACCOUNT, STATE, SUBJECT, EXPIRES, FINGERPRINT, COLUMNS };
+enum column {
+	ID,
+	SERVICE,
+	ACCOUNT,
+	STATE,
+	SUBJECT,
+	EXPIRES,
+	LAST_USED,
+	NOTE,
+	FINGERPRINT,
+	COLUMNS
+};
 
 static const struct table_column columns[COLUMNS] = {
 	[ID] = { .name = "ID", .is_right = true },
 	[SERVICE] = { .name = "SERVICE" },
 	[ACCOUNT] = { .name = "ACCOUNT" },
 	[STATE] = { .name = "STATE" },
-	[SUBJECT] = { .name = "SUBJECT", .is_cuttable = true },
-	[EXPIRES] = { .name = "EXPIRES" },
-	[FINGERPRINT] = { .name = "SHA-256" },
+	[SUBJECT] = { .name = "SUBJECT", .is_cuttable = true, .share = 0.25 },
+	[EXPIRES] = { .name = "EXPIRES", .drop = 4 },
+	[LAST_USED] = { .name = "LAST USED", .is_optional = true, .drop = 2 },
+	[NOTE] = { .name = "NOTE",
+		.is_cuttable = true,
+		.is_optional = true,
+		.drop = 1,
+		.share = 0.05 },
+	[FINGERPRINT] = { .name = "SHA-256", .drop = 3 },
 };
 
 struct listing {
 	const struct arguments *arguments;
 	struct table *table;
+	bool is_roomy;
 	size_t count;
 };
 
 static struct span beginning(struct span text, size_t length)
 {
 	return span_of(text.bytes, text.length < length ? text.length : length);
+}
+
+/* A date of the view. False: there is none. */
+static bool read_date(struct span text, int64_t *ret_sec)
+{
+	char date[WHEN_DATE_BYTES];
+
+	if (!span_is_present(text) || text.length >= sizeof date)
+		return false;
+	memcpy(date, text.bytes, text.length);
+	date[text.length] = '\0';
+	return when_read(date, 0, ret_sec);
+}
+
+/* The first of the dates after which the mapping can't be used. As text: they sort as they stand.
+ */
+static struct span find_end(const struct store_status *row)
+{
+	const struct span dates[] = { row->text[STATUS_NOT_AFTER], row->text[STATUS_VALID_UNTIL],
+		row->text[STATUS_STAGED_UNTIL] };
+	struct span end = { 0 };
+
+	for (size_t i = 0; i < sizeof dates / sizeof dates[0]; i++)
+		if (span_is_present(dates[i]) && dates[i].length >= DATE_BYTES &&
+			(!span_is_present(end) ||
+				memcmp(dates[i].bytes, end.bytes,
+					end.length < dates[i].length ? end.length
+								     : dates[i].length) < 0))
+			end = dates[i];
+	return end;
+}
+
+/* "2027-01-31", and where there is room "2027-01-31 (in 29 days)". */
+static void show_date(const struct listing *listing, struct span text, char *ret, size_t capacity)
+{
+	char relative[WHEN_RELATIVE_BYTES];
+	int64_t sec;
+
+	print_shown(beginning(text, DATE_BYTES), ret, capacity);
+	if (listing->is_roomy && read_date(text, &sec))
+		snprintf(ret + strlen(ret), capacity - strlen(ret), " (%s)",
+			when_relative(sec, listing->arguments->now_sec, relative, sizeof relative));
+}
+
+static enum paint paint_of_expiry(const struct listing *listing, struct span text)
+{
+	const int64_t now_sec = listing->arguments->now_sec;
+	int64_t sec;
+
+	if (!read_date(text, &sec) || sec >= now_sec + SOON_SEC)
+		return PAINT_NONE;
+	return sec < now_sec ? PAINT_BAD : PAINT_WARN;
+}
+
+static enum error paint_row(struct listing *listing, const struct store_status *row)
+{
+	enum paint paint = PAINT_NONE;
+	enum error error;
+
+	for (size_t i = 0; i < STATES; i++)
+		if (span_is_equal(row->text[STATUS_STATE], span_of_string(states[i].word)))
+			paint = states[i].paint;
+	if ((error = table_paint(listing->table, STATE, paint)) != OK)
+		return error;
+	return table_paint(listing->table, EXPIRES, paint_of_expiry(listing, find_end(row)));
 }
 
 static enum error add_to_table(const struct store_status *row, void *context)
@@ -93,18 +271,23 @@ static enum error add_to_table(const struct store_status *row, void *context)
 		[STATE] = text[STATUS_STATE],
 		[SUBJECT] = text[span_is_present(text[STATUS_PROBLEM]) ? STATUS_PROBLEM
 								       : STATUS_SUBJECT],
-		[EXPIRES] = beginning(text[STATUS_NOT_AFTER], DATE_BYTES),
+		[NOTE] = text[STATUS_NOTE],
 		[FINGERPRINT] = listing->arguments->is_verbose ? text[STATUS_FINGERPRINT]
 							       : beginning(text[STATUS_FINGERPRINT],
 									 SHORT_FINGERPRINT_BYTES),
 	};
 	char shown[COLUMNS][CELL_MAX_BYTES];
 	const char *values[COLUMNS];
+	enum error error;
 
 	for (size_t i = 0; i < COLUMNS; i++)
 		values[i] = print_shown(cells[i], shown[i], sizeof shown[i]);
+	show_date(listing, find_end(row), shown[EXPIRES], sizeof shown[EXPIRES]);
+	show_date(listing, text[STATUS_LAST_USED], shown[LAST_USED], sizeof shown[LAST_USED]);
 	listing->count++;
-	return table_add(listing->table, values);
+	if ((error = table_add(listing->table, values)) != OK)
+		return error;
+	return paint_row(listing, row);
 }
 
 static enum error print_as_json(const struct store_status *row, void *context)
@@ -118,14 +301,16 @@ static enum error print_as_json(const struct store_status *row, void *context)
 static enum error list_table(
 	struct store *store, const struct arguments *arguments, struct store_trouble *ret_trouble)
 {
-	struct listing listing = { .arguments = arguments };
+	struct listing listing = {
+		.arguments = arguments,
+		.is_roomy = table_room() >= ROOMY_LETTERS,
+	};
 	enum error error = table_new(columns, COLUMNS, &listing.table);
 
 	if (error != OK)
 		return error;
-	error = store_list_status(
-		store, arguments->service, arguments->account, add_to_table, &listing, ret_trouble);
-	if (error == OK)
+	error = store_choose_status(store, &arguments->choice, add_to_table, &listing, ret_trouble);
+	if (error == OK && listing.count > 0)
 		error = table_print(listing.table);
 	if (error == OK && listing.count == 0)
 		ctl_warn("no mappings");
@@ -141,15 +326,35 @@ static enum error list_json(
 	enum error error;
 
 	putchar('[');
-	error = store_list_status(store, arguments->service, arguments->account, print_as_json,
-		&listing, ret_trouble);
+	error = store_choose_status(
+		store, &arguments->choice, print_as_json, &listing, ret_trouble);
 	fputs(listing.count > 0 ? "\n]\n" : "]\n", stdout);
 	return error;
 }
 
+static enum error print_name(struct span name, void *context)
+{
+	char shown[CELL_MAX_BYTES];
+
+	(void)context;
+	puts(print_shown(name, shown, sizeof shown));
+	return OK;
+}
+
+static enum error list(
+	struct store *store, const struct arguments *arguments, struct store_trouble *ret_trouble)
+{
+	if (arguments->wants_names)
+		return store_list_names(
+			store, arguments->wants_accounts, print_name, NULL, ret_trouble);
+	if (arguments->ctl->json)
+		return list_json(store, arguments, ret_trouble);
+	return list_table(store, arguments, ret_trouble);
+}
+
 enum ctl_status ctl_list(struct ctl *ctl, int argc, char **argv)
 {
-	struct arguments arguments = { .ctl = ctl };
+	struct arguments arguments = { .ctl = ctl, .now_sec = time(NULL) };
 	struct store_trouble trouble = { "" };
 	struct store *store CTL_CLOSE = NULL;
 	enum ctl_status status;
@@ -159,9 +364,8 @@ enum ctl_status ctl_list(struct ctl *ctl, int argc, char **argv)
 	if ((status = ctl_open(ctl, &store)) != CTL_DONE)
 		return status;
 	/* Where facts can't be written now, the state says pending, which is the truth. */
-	if ((error = ctl_settle(store, &trouble)) != OK)
+	if (!arguments.wants_names && ctl_settle(store, &trouble) != OK)
 		trouble.text[0] = '\0';
-	error = ctl->json ? list_json(store, &arguments, &trouble)
-			  : list_table(store, &arguments, &trouble);
+	error = list(store, &arguments, &trouble);
 	return error == OK ? CTL_DONE : ctl_fail(ctl, error, &trouble);
 }

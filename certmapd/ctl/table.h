@@ -7,17 +7,27 @@
 #pragma once
 
 #include "errors.h"
+#include "paint.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Where the output is no terminal, all columns stand there whole: a script counts on them. */
 struct table_column {
 	const char *name;
 	bool is_right;    /* numbers */
 	bool is_cuttable; /* may be cut to fit the terminal */
+	bool is_optional; /* left out on a terminal where no row has more than "-" in it */
+	unsigned drop;    /* left out on a terminal that is too narrow for all of them, those with
+			   * the lowest number first; 0: never */
+	double share;     /* of the terminal's width, that a cuttable one keeps before others are
+			   * cut; 0: none */
 };
 
 struct table;
+
+/* How many letters a line of the terminal has; 0: stdout is no terminal, and nothing is cut. */
+size_t table_room(void);
 
 /* The columns are borrowed until table_free(). */
 WARN_UNUSED enum error table_new(
@@ -25,6 +35,9 @@ WARN_UNUSED enum error table_new(
 
 /* Takes a copy of a value per column; they must be escaped already, see print_shown(). */
 WARN_UNUSED enum error table_add(struct table *table, const char *const *values);
+
+/* Paints a cell of the row that was added last, where colour is used. */
+WARN_UNUSED enum error table_paint(struct table *table, size_t column, enum paint paint);
 
 /* Prints what has not been printed yet to stdout. */
 WARN_UNUSED enum error table_print(struct table *table);

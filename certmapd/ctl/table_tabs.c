@@ -41,6 +41,19 @@ enum error table_add(struct table *table, const char *const *values)
 	return OK;
 }
 
+size_t table_room(void)
+{
+	return 0;
+}
+
+enum error table_paint(struct table *table, size_t column, enum paint paint)
+{
+	(void)table;
+	(void)column;
+	(void)paint;
+	return OK;
+}
+
 enum error table_print(struct table *table)
 {
 	(void)table;

@@ -85,7 +85,7 @@ def test_a_build_without_tables_writes_values_between_tabs(tool, alice):
     done = plain("list", "--database", tool.database.path)
     assert done.returncode == 0
     header, line = [text.split("\t") for text in done.stdout.splitlines()]
-    assert dict(zip(header, line))["SUBJECT"] == "CN=alice" and len(header) == len(line) == 7
+    assert dict(zip(header, line))["SUBJECT"] == "CN=alice" and len(header) == len(line) == 9
 
 
 def test_answer_that_can_not_be_written_is_a_failure(tool, alice):
@@ -363,12 +363,13 @@ def three(tool, alice, bob, carol):
 
 def test_list_shows_every_mapping(three, bob):
     header, *lines = three("list").out.splitlines()
-    assert header.split() == ["ID", "SERVICE", "ACCOUNT", "STATE", "SUBJECT", "EXPIRES", "SHA-256"]
+    assert header.split() == ["ID", "SERVICE", "ACCOUNT", "STATE", "SUBJECT", "EXPIRES", "LAST",
+                              "USED", "NOTE", "SHA-256"]
     assert [line.split()[:3] for line in lines] == [
         ["1", "*", ACCOUNT], ["2", "proftpd", "daemon"], ["3", "sshd", "bin"]]
     expires = three.database.value("SELECT date(not_after, 'unixepoch') FROM fact"
                                    " WHERE mapping_id = 2")
-    assert re.search(rf"in force\s+CN=bob\s+{expires}\s+{bob.fingerprint[:12]}$", lines[1])
+    assert re.search(rf"in force\s+CN=bob\s+{expires}\s+-\s+-\s+{bob.fingerprint[:12]}$", lines[1])
     assert re.search(r"\sdisabled\s", lines[2])
 
 
@@ -493,6 +494,7 @@ def test_table_fits_a_terminal_of_80_columns(three, pki):
     long = pki.leaf("long", subject="/O=" + 60 * "x" + "/OU=" + 60 * "y" + "/CN=long")
     three("add", "games", long.path)
     status, said = on_terminal(three, "list")
+    said = re.sub(r"\x1b\[\d*m", "", said)
     assert status == 0
     if "\t" in said:
         pytest.skip("built without libsmartcols: lines are not cut")
