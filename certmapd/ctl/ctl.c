@@ -34,6 +34,7 @@ static const struct verb table[] = {
 	{ "remove", ctl_remove, "remove a mapping" },
 	{ "list", ctl_list, "show the mappings" },
 	{ "history", ctl_history, "tell who changed what" },
+	{ "service", ctl_service, "show and set the policy of services" },
 	{ "credential", ctl_credential, "store the passwords that sessions get" },
 	{ "import", ctl_import, "map many certificates at once" },
 	{ "export", ctl_export, "write mappings down for another program" },

@@ -5,6 +5,7 @@
 #include "print.h"
 #include "store_edit.h"
 #include "table.h"
+#include "view.h"
 #include "when.h"
 
 #include <stdio.h>
@@ -14,11 +15,7 @@
 #define DATE_BYTES (sizeof "2027-01-31" - 1)
 /* Tells certificates apart for the eye; twelve digits of a SHA-256, as git shows them. */
 #define SHORT_FINGERPRINT_BYTES 12u
-#define CELL_MAX_BYTES 512u
-/* A terminal of this width has room for dates and how far away they are. */
-#define ROOMY_LETTERS 140u
-/* A certificate that ends within this time is painted, as `expiring' lists it. */
-#define SOON_SEC (INT64_C(30) * 24 * 3600)
+#define CELL_MAX_BYTES VIEW_CELL_BYTES
 
 static const struct state {
 	const char *word; /* of the view mapping_status */
@@ -225,26 +222,22 @@ static struct span find_end(const struct store_status *row)
 	return end;
 }
 
-/* "2027-01-31", and where there is room "2027-01-31 (in 29 days)". */
 static void show_date(const struct listing *listing, struct span text, char *ret, size_t capacity)
 {
-	char relative[WHEN_RELATIVE_BYTES];
 	int64_t sec;
 
-	print_shown(beginning(text, DATE_BYTES), ret, capacity);
-	if (listing->is_roomy && read_date(text, &sec))
-		snprintf(ret + strlen(ret), capacity - strlen(ret), " (%s)",
-			when_relative(sec, listing->arguments->now_sec, relative, sizeof relative));
+	if (read_date(text, &sec))
+		view_date(sec, listing->arguments->now_sec, listing->is_roomy, ret, capacity);
+	else
+		print_shown(text, ret, capacity);
 }
 
 static enum paint paint_of_expiry(const struct listing *listing, struct span text)
 {
-	const int64_t now_sec = listing->arguments->now_sec;
 	int64_t sec;
 
-	if (!read_date(text, &sec) || sec >= now_sec + SOON_SEC)
-		return PAINT_NONE;
-	return sec < now_sec ? PAINT_BAD : PAINT_WARN;
+	return read_date(text, &sec) ? view_paint_of_end(sec, listing->arguments->now_sec)
+				     : PAINT_NONE;
 }
 
 static enum error paint_row(struct listing *listing, const struct store_status *row)
@@ -294,7 +287,7 @@ static enum error print_as_json(const struct store_status *row, void *context)
 {
 	struct listing *listing = context;
 
-	fputs(listing->count++ > 0 ? ",\n" : "\n", stdout);
+	view_begin_row(&listing->count);
 	return print_json_row(row);
 }
 
@@ -303,7 +296,7 @@ static enum error list_table(
 {
 	struct listing listing = {
 		.arguments = arguments,
-		.is_roomy = table_room() >= ROOMY_LETTERS,
+		.is_roomy = view_is_roomy(),
 	};
 	enum error error = table_new(columns, COLUMNS, &listing.table);
 
@@ -325,10 +318,10 @@ static enum error list_json(
 	struct listing listing = { .arguments = arguments };
 	enum error error;
 
-	putchar('[');
+	view_begin_array();
 	error = store_choose_status(
 		store, &arguments->choice, print_as_json, &listing, ret_trouble);
-	fputs(listing.count > 0 ? "\n]\n" : "]\n", stdout);
+	view_end_array(listing.count);
 	return error;
 }
 
