@@ -3,12 +3,10 @@
 #include "assurance.h"
 
 #include "armour.h"
-#include "openssl_error.h"
+#include "crl_file.h"
 #include "store_trust.h"
 #include "trust.h"
 
-#include <openssl/err.h>
-#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,86 +74,16 @@ static bool is_service(const char *name, struct span service)
 	return span_is_equal(span_of_string(name), service);
 }
 
-static void free_text(char **text)
-{
-	OPENSSL_free(*text);
-}
-
-static void free_bio(BIO **bio)
-{
-	BIO_free(*bio);
-}
-
-struct pem {
-	char *name; /* NULL: there is none */
-	unsigned char *bytes;
-	long length;
-	struct span rest; /* what follows after it */
-};
-
-static void pem_done(struct pem *pem)
-{
-	OPENSSL_free(pem->name);
-	OPENSSL_free(pem->bytes);
-}
-
-static enum error try_pem(struct span text, struct pem *ret)
-{
-	BIO *bio __attribute__((cleanup(free_bio))) = BIO_new_mem_buf(text.bytes, (int)text.length);
-	char *header __attribute__((cleanup(free_text))) = NULL;
-	char *rest;
-
-	if (!bio)
-		return ERROR_MEMORY;
-	ERR_clear_error();
-	if (PEM_read_bio(bio, &ret->name, &header, &ret->bytes, &ret->length) == 1)
-		ret->rest = span_of(text.bytes + text.length - BIO_get_mem_data(bio, &rest),
-			(size_t)BIO_get_mem_data(bio, &rest));
-	return openssl_error_is_memory() ? ERROR_MEMORY : OK;
-}
-
-/* A list that is taken for none while memory is short would be missed as long as the rows stand,
- * and whom it names be let in. OpenSSL does not always say that memory was short: that there is
- * none must come out twice. */
-static enum error read_pem(struct span text, struct pem *ret)
-{
-	enum error error = try_pem(text, ret);
-
-	if (error == OK && !ret->name)
-		error = try_pem(text, ret);
-	return error;
-}
-
-/* A list in PEM (RFC 7468 6): one, and nothing else of PEM. armour.h is for certificates, and lists
- * are larger than its limits. */
-static enum error add_pem_list(
-	struct trust_material *trust, struct span text, const char **ret_problem)
-{
-	struct pem list __attribute__((cleanup(pem_done))) = { 0 };
-	struct pem other __attribute__((cleanup(pem_done))) = { 0 };
-	enum error error;
-
-	if ((error = read_pem(text, &list)) != OK)
-		return error;
-	if (!list.name || strcmp(list.name, PEM_STRING_X509_CRL) != 0) {
-		*ret_problem = "neither DER nor PEM of a revocation list";
-		return OK;
-	}
-	if ((error = read_pem(list.rest, &other)) != OK)
-		return error;
-	if (other.name) {
-		*ret_problem = "more than one list in one text";
-		return OK;
-	}
-	return trust_add_crl(trust, span_of(list.bytes, (size_t)list.length), ret_problem);
-}
-
 static enum error add_list(
 	struct trust_material *trust, struct span content, const char **ret_problem)
 {
-	if (content.length > 0 && content.bytes[0] == 0x30)
-		return trust_add_crl(trust, content, ret_problem);
-	return add_pem_list(trust, content, ret_problem);
+	uint8_t *room CRL_FILE_FREE = NULL;
+	struct span der;
+	enum error error = crl_file_open(content, &der, &room, ret_problem);
+
+	if (error != OK || *ret_problem)
+		return error;
+	return trust_add_crl(trust, der, ret_problem);
 }
 
 static enum error add_certificate(struct trust_material *trust, enum store_trust_kind kind,

@@ -35,6 +35,8 @@ static const struct verb table[] = {
 	{ "list", ctl_list, "show the mappings" },
 	{ "history", ctl_history, "tell who changed what" },
 	{ "service", ctl_service, "show and set the policy of services" },
+	{ "trust", ctl_trust, "keep the authorities that certificates must come from" },
+	{ "crl", ctl_crl, "keep the revocation lists" },
 	{ "credential", ctl_credential, "store the passwords that sessions get" },
 	{ "import", ctl_import, "map many certificates at once" },
 	{ "export", ctl_export, "write mappings down for another program" },

@@ -49,6 +49,8 @@ ctl_verb ctl_history;
 ctl_verb ctl_show;
 
 ctl_verb ctl_service;
+ctl_verb ctl_trust;
+ctl_verb ctl_crl;
 
 /* Decimal digits alone. False: no number from `lowest`, which is not negative, to `highest`. */
 WARN_UNUSED bool ctl_read_number(const char *text, int64_t lowest, int64_t highest, int64_t *ret);

@@ -121,22 +121,6 @@ static struct store_policy_value value_of(const struct value *value)
 /* Warnings --------------------------------------------------------------------------------------
  */
 
-struct trust_count {
-	size_t anchors, lists;
-};
-
-static enum error count_trust(
-	int64_t id, enum store_trust_kind kind, struct span content, void *context)
-{
-	struct trust_count *count = context;
-
-	(void)id;
-	(void)content;
-	count->anchors += kind == STORE_TRUST_ANCHOR;
-	count->lists += kind == STORE_TRUST_CRL;
-	return OK;
-}
-
 static bool requires_lists(const struct policy *policy)
 {
 	return is_on(policy, POLICY_REQUIRE_TRUST) &&
@@ -165,12 +149,12 @@ static void warn_of_weakness(const char *name, const struct policy *policy)
 static enum error warn_of_trust(struct store *store, const char *name, const char *shown,
 	const struct policy *policy, struct store_trouble *ret_trouble)
 {
-	struct trust_count count = { 0 };
+	struct store_trust_count count = { 0 };
 	enum error error;
 
 	if (!is_on(policy, POLICY_REQUIRE_TRUST))
 		return OK;
-	error = store_list_trust(store, span_of_string(name), count_trust, &count, ret_trouble);
+	error = store_count_trust(store, span_of_string(name), 0, &count, ret_trouble);
 	if (error != OK)
 		return error;
 	if (count.anchors == 0)
