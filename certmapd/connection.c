@@ -127,10 +127,11 @@ static void send_answer(const struct connection *c, const struct dispatch_answer
 }
 
 static enum connection_state refuse(
-	struct connection *c, const struct connection_context *context, enum error error)
+	struct connection *c, struct connection_context *context, enum error error)
 {
 	struct dispatch_answer answer;
 
+	stats_count(&context->stats, REASON_UNAVAILABLE, false);
 	dispatch_unreadable(error, &answer);
 	send_answer(c, &answer);
 	log_cut(c, context, error_text(error));
@@ -142,15 +143,22 @@ static enum connection_state answer_request(
 {
 	struct dispatch_answer answer;
 
-	if (dispatch_frame(context->lookup, &c->peer, c->frame, c->want, may_wait, &answer) ==
-		LOOKUP_WAITS)
+	if (dispatch_frame(context->lookup, &context->stats, &c->peer, c->frame, c->want, may_wait,
+		    &answer) == LOOKUP_WAITS)
 		return CONNECTION_WAITS;
 	send_answer(c, &answer);
 	if (answer.error == OK && answer.outcome.credential_length > 0) {
 		explicit_bzero(answer.frame, sizeof answer.frame);
 		explicit_bzero(answer.outcome.credential, sizeof answer.outcome.credential);
 	}
+	/* Who looks after the daemon changes nothing that he looks at. */
+	if (answer.is_status) {
+		if (answer.outcome.reason == REASON_FORBIDDEN)
+			log_cut(c, context, "the status is for root alone");
+		return CONNECTION_FINISHED;
+	}
 	context->answered++;
+	stats_count(&context->stats, answer.outcome.reason, answer.outcome.is_shadow);
 	if (answer.error != OK) {
 		log_cut(c, context, error_text(answer.error));
 		return CONNECTION_FINISHED;

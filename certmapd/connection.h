@@ -8,6 +8,7 @@
 #include "lookup.h"
 #include "peer.h"
 #include "quota.h"
+#include "stats.h"
 
 #include <sys/queue.h>
 
@@ -25,6 +26,7 @@ struct connection_context {
 	struct quota *quota;
 	uint64_t answered; /* requests, whatever the answer */
 	uint64_t allowed;
+	struct stats stats;
 	uint64_t with_concern; /* of those: passed with a missing or stale revocation list */
 };
 

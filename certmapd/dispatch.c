@@ -4,6 +4,8 @@
 
 #include "escape.h"
 
+#include <unistd.h>
+
 static bool peer_is_client(const struct peer *peer)
 {
 	return peer->is_known && peer->is_client;
@@ -48,6 +50,7 @@ void dispatch_unreadable(enum error error, struct dispatch_answer *ret)
 	const struct reply reply = { .reason = REASON_UNAVAILABLE };
 
 	ret->error = error;
+	ret->is_status = false;
 	ret->outcome = (struct lookup_outcome){ .reason = REASON_UNAVAILABLE };
 	ret->frame_length = 0;
 	/* Nothing in this reply can break a rule; if it did, no reply says the same. */
@@ -90,16 +93,68 @@ static void answer_outcome(struct dispatch_answer *ret)
 		dispatch_unreadable(error, ret);
 }
 
-enum lookup_state dispatch_frame(struct lookup *lookup, const struct peer *peer,
-	const uint8_t *frame, size_t length, bool may_wait, struct dispatch_answer *ret)
+static enum error word_status(struct lookup *lookup, const struct stats *stats,
+	struct span correlation_id, struct dispatch_answer *ret)
 {
-	enum error error = message_read_request(frame, length, &ret->request);
+	char counts[STATUS_COUNTS_MAX_BYTES + 1];
+	const struct status status = {
+		.version = span_of_string(CERTMAP_VERSION),
+		.pid = (uint32_t)getpid(),
+		.started_sec = (uint64_t)stats->started_sec,
+		.is_usable = lookup_is_usable(lookup),
+		.counts = span_of_string(stats_print(stats, counts, sizeof counts)),
+		.has_shadowed = true,
+		.shadowed = stats->shadowed,
+		.correlation_id = correlation_id,
+	};
+
+	return message_write_status(&status, ret->frame, sizeof ret->frame, &ret->frame_length);
+}
+
+/* How many logins fail, and why, is for root to know: it tells an attacker how far he got. */
+static enum error answer_status(struct lookup *lookup, const struct stats *stats,
+	const struct peer *peer, const uint8_t *frame, size_t length, struct dispatch_answer *ret)
+{
+	struct reply reply = { .reason = REASON_FORBIDDEN };
+	enum error error = message_read_status_request(frame, length, &reply.correlation_id);
+
+	if (error != OK)
+		return error;
+	ret->error = OK;
+	ret->is_status = true;
+	ret->outcome = (struct lookup_outcome){
+		.reason = peer_is_root(peer) ? REASON_ALLOWED : REASON_FORBIDDEN,
+	};
+	if (peer_is_root(peer))
+		return word_status(lookup, stats, reply.correlation_id, ret);
+	return message_write_reply(&reply, ret->frame, sizeof ret->frame, &ret->frame_length);
+}
+
+static bool is_status_request(const uint8_t *frame, size_t length)
+{
+	struct message_header header;
+
+	return length >= MESSAGE_HEADER_BYTES &&
+	       message_read_request_header(frame, &header) == OK &&
+	       header.type == MESSAGE_STATUS_REQUEST;
+}
+
+enum lookup_state dispatch_frame(struct lookup *lookup, const struct stats *stats,
+	const struct peer *peer, const uint8_t *frame, size_t length, bool may_wait,
+	struct dispatch_answer *ret)
+{
+	const bool is_status = is_status_request(frame, length);
+	enum error error = is_status ? answer_status(lookup, stats, peer, frame, length, ret)
+				     : message_read_request(frame, length, &ret->request);
 
 	if (error != OK) {
 		dispatch_unreadable(error, ret);
 		return LOOKUP_DONE;
 	}
+	if (is_status)
+		return LOOKUP_DONE;
 	ret->error = OK;
+	ret->is_status = false;
 	if (!may_ask(peer, &ret->request)) {
 		ret->outcome = (struct lookup_outcome){ .reason = REASON_FORBIDDEN };
 	} else if (lookup_run(lookup, &ret->request, may_wait, &ret->outcome) == LOOKUP_WAITS) {

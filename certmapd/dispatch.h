@@ -7,6 +7,7 @@
 #include "lookup.h"
 #include "messages.h"
 #include "peer.h"
+#include "stats.h"
 
 /* One answered frame, and what is worth a log line about it. May hold a credential: wipe it. */
 struct dispatch_answer {
@@ -15,12 +16,14 @@ struct dispatch_answer {
 	enum error error;       /* why the request could not be read; OK: it was */
 	struct request request; /* borrowed from the request's frame; only with OK */
 	struct lookup_outcome outcome;
+	bool is_status; /* the question was not for a lookup: there is no verdict */
 };
 
 /* Answers a whole frame. What can't be read is answered too, as unavailable. LOOKUP_WAITS: nothing
  * was filled, ask again later; never where `may_wait` is false. */
-enum lookup_state dispatch_frame(struct lookup *lookup, const struct peer *peer,
-	const uint8_t *frame, size_t length, bool may_wait, struct dispatch_answer *ret);
+enum lookup_state dispatch_frame(struct lookup *lookup, const struct stats *stats,
+	const struct peer *peer, const uint8_t *frame, size_t length, bool may_wait,
+	struct dispatch_answer *ret);
 
 /* The answer to a frame that is not worth reading further, because of `error`. */
 void dispatch_unreadable(enum error error, struct dispatch_answer *ret);

@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <syslog.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Connections at a time. The last quarter is kept for root, which runs most services. */
@@ -386,6 +387,7 @@ enum error server_new(sd_event *event, int listen_fd, struct lookup *lookup, str
 	server->clients = find_clients(listen_fd);
 	server->context.lookup = lookup;
 	server->context.quota = &server->quota;
+	server->context.stats.started_sec = time(NULL);
 	server->was_usable = true;
 	if (!add_sources(server)) {
 		server->fd = -1; /* the caller's still */

@@ -346,18 +346,28 @@ static enum error fail_reply(struct client_failure *failure, enum error err)
 	return fail(failure, ERROR_MALFORMED, "malformed reply", 0);
 }
 
+/* A whole frame and the end of the stream; of which type is left to who reads it. */
+static enum error receive_frame(
+	const struct exchange *exchange, uint8_t frame[REPLY_MAX_BYTES], struct message_header *ret)
+{
+	enum error err;
+
+	if ((err = receive_exactly(exchange, frame, MESSAGE_HEADER_BYTES)) != OK)
+		return err;
+	if ((err = message_read_reply_header(frame, ret)) != OK)
+		return fail_reply(exchange->failure, err);
+	if ((err = receive_exactly(exchange, frame + MESSAGE_HEADER_BYTES, ret->payload_bytes)) !=
+		OK)
+		return err;
+	return receive_end(exchange);
+}
+
 static enum error receive_reply(const struct exchange *exchange, struct client_reply *ret)
 {
 	struct message_header header;
 	enum error err;
 
-	if ((err = receive_exactly(exchange, ret->frame, MESSAGE_HEADER_BYTES)) != OK)
-		return err;
-	if ((err = message_read_reply_header(ret->frame, &header)) != OK)
-		return fail_reply(exchange->failure, err);
-	if ((err = receive_exactly(
-		     exchange, ret->frame + MESSAGE_HEADER_BYTES, header.payload_bytes)) != OK ||
-		(err = receive_end(exchange)) != OK)
+	if ((err = receive_frame(exchange, ret->frame, &header)) != OK)
 		return err;
 	if ((err = message_read_reply(
 		     ret->frame, MESSAGE_HEADER_BYTES + header.payload_bytes, &ret->reply)) != OK)
@@ -396,27 +406,44 @@ static enum error frame_of(
 	return OK;
 }
 
-static enum error ask(const char *socket_path, uint64_t deadline_usec,
-	const struct request *request, struct client_reply *ret, struct client_failure *failure)
+/* Up to where the daemon has the frame. `exchange->fd` is the caller's to close, also on failure.
+ */
+static enum error begin(
+	struct exchange *exchange, const char *socket_path, const uint8_t *frame, size_t length)
 {
-	__attribute__((cleanup(wipe_frame))) struct frame frame = { 0 };
-	__attribute__((cleanup(close_fd))) int fd = -1;
 	struct sockaddr_un address;
 	enum error err;
 
-	if ((err = frame_of(request, &frame, failure)) != OK ||
-		(err = address_of(socket_path, &address, failure)) != OK ||
-		(err = check_place(&address, failure)) != OK)
+	if ((err = address_of(socket_path, &address, exchange->failure)) != OK ||
+		(err = check_place(&address, exchange->failure)) != OK)
 		return err;
+	exchange->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (exchange->fd < 0)
+		return fail(exchange->failure, ERROR_SYSTEM, "socket", errno);
+	if ((err = connect_socket(exchange, &address)) != OK ||
+		(err = check_listener(exchange)) != OK)
+		return err;
+	return send_frame(exchange, frame, length);
+}
 
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return fail(failure, ERROR_SYSTEM, "socket", errno);
+static void end(struct exchange *exchange)
+{
+	close_fd(&exchange->fd);
+}
 
-	struct exchange exchange = { .fd = fd, .deadline_usec = deadline_usec, .failure = failure };
-	if ((err = connect_socket(&exchange, &address)) != OK ||
-		(err = check_listener(&exchange)) != OK ||
-		(err = send_frame(&exchange, frame.bytes, frame.length)) != OK ||
+static enum error ask(const char *socket_path, uint64_t deadline_usec,
+	const struct request *request, struct client_reply *ret, struct client_failure *failure)
+{
+	__attribute__((cleanup(end))) struct exchange exchange = {
+		.fd = -1,
+		.deadline_usec = deadline_usec,
+		.failure = failure,
+	};
+	__attribute__((cleanup(wipe_frame))) struct frame frame = { 0 };
+	enum error err;
+
+	if ((err = frame_of(request, &frame, failure)) != OK ||
+		(err = begin(&exchange, socket_path, frame.bytes, frame.length)) != OK ||
 		(err = receive_reply(&exchange, ret)) != OK)
 		return err;
 	return check_correlation(&exchange, request->correlation_id, &ret->reply);
@@ -431,4 +458,60 @@ enum error client_ask(const char *socket_path, uint64_t deadline_usec,
 	if (err != OK)
 		explicit_bzero(ret, sizeof *ret);
 	return err;
+}
+
+/* Why a daemon answers a status request like a lookup's. */
+static enum error read_refusal(const struct exchange *exchange, size_t length, struct span asked,
+	struct client_status *ret)
+{
+	struct reply reply;
+	enum error err = message_read_reply(ret->frame, length, &reply);
+
+	if (err != OK)
+		return fail_reply(exchange->failure, err);
+	ret->refusal = reply.reason;
+	if (reply.reason == REASON_UNAVAILABLE && !span_is_present(reply.correlation_id))
+		return OK;
+	if (reply.reason != REASON_FORBIDDEN)
+		return fail(exchange->failure, ERROR_MALFORMED, "malformed reply", 0);
+	return check_correlation(exchange, asked, &reply);
+}
+
+static enum error read_status(const struct exchange *exchange, size_t length, struct span asked,
+	struct client_status *ret)
+{
+	enum error err = message_read_status(ret->frame, length, &ret->status);
+
+	if (err != OK)
+		return fail_reply(exchange->failure, err);
+	if (!span_is_equal(asked, ret->status.correlation_id))
+		return fail(
+			exchange->failure, ERROR_MALFORMED, "reply belongs to another request", 0);
+	ret->is_told = true;
+	return OK;
+}
+
+enum error client_ask_status(const char *socket_path, uint64_t deadline_usec,
+	struct span correlation_id, struct client_status *ret, struct client_failure *ret_failure)
+{
+	__attribute__((cleanup(end))) struct exchange exchange = {
+		.fd = -1,
+		.deadline_usec = deadline_usec,
+		.failure = ret_failure,
+	};
+	uint8_t frame[MESSAGE_HEADER_BYTES + 6 + CORRELATION_ID_MAX_BYTES];
+	struct message_header header;
+	size_t length;
+	enum error err;
+
+	err = message_write_status_request(correlation_id, frame, sizeof frame, &length);
+	if (err != OK)
+		return fail(ret_failure, err, "request breaks a rule of the protocol", 0);
+	if ((err = begin(&exchange, socket_path, frame, length)) != OK ||
+		(err = receive_frame(&exchange, ret->frame, &header)) != OK)
+		return err;
+	length = MESSAGE_HEADER_BYTES + header.payload_bytes;
+	ret->is_told = false;
+	return header.type == MESSAGE_STATUS ? read_status(&exchange, length, correlation_id, ret)
+					     : read_refusal(&exchange, length, correlation_id, ret);
 }

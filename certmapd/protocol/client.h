@@ -41,3 +41,16 @@ struct client_failure {
 WARN_UNUSED enum error client_ask(const char *socket_path, uint64_t deadline_usec,
 	const struct request *request, struct client_reply *ret,
 	struct client_failure *ret_failure);
+
+/* The daemon's status and the memory that its spans point into. Initialise with {0}. */
+struct client_status {
+	bool is_told;        /* false: it answered with `refusal` */
+	enum reason refusal; /* forbidden: only root may ask; unavailable: a daemon that is too old
+			      * to know the question, or without room for another connection */
+	struct status status;
+	uint8_t frame[REPLY_MAX_BYTES];
+};
+
+/* Asks for the status, as client_ask() asks for a lookup. */
+WARN_UNUSED enum error client_ask_status(const char *socket_path, uint64_t deadline_usec,
+	struct span correlation_id, struct client_status *ret, struct client_failure *ret_failure);

@@ -10,8 +10,6 @@
 #include "wire.h"
 
 #define VERSION 1u
-#define TYPE_REQUEST 1u
-#define TYPE_REPLY 2u
 
 static const uint8_t magic[4] = { 'C', 'M', 'A', 'P' };
 
@@ -41,6 +39,20 @@ enum reply_field {
 	REPLY_SHADOW,
 };
 
+enum status_request_field {
+	STATUS_REQUEST_CORRELATION_ID = 1,
+};
+
+enum status_field {
+	STATUS_VERSION = 1,
+	STATUS_PID,
+	STATUS_STARTED,
+	STATUS_USABLE,
+	STATUS_COUNTS,
+	STATUS_SHADOWED,
+	STATUS_CORRELATION_ID,
+};
+
 /* Values by field number. The request has the more fields; index 0 stays empty. */
 #define VALUES (REQUEST_CREDENTIAL_WANTED + 1)
 
@@ -61,7 +73,8 @@ struct message_kind {
 	uint32_t max_bytes; /* of the whole frame */
 	const struct field_rule *rules;
 	size_t rule_count;
-	bool (*accepts)(const struct span values[VALUES]); /* what fields ask of each other */
+	/* What fields ask of each other; NULL: nothing. */
+	bool (*accepts)(const struct span values[VALUES]);
 };
 
 static bool all_bytes(struct span value, bool (*accepts)(uint8_t byte))
@@ -242,8 +255,25 @@ static const struct field_rule reply_rules[] = {
 };
 /* clang-format on */
 
+/* clang-format off */
+static const struct field_rule status_request_rules[] = {
+	{ STATUS_REQUEST_CORRELATION_ID, REQUIRED, 1, CORRELATION_ID_MAX_BYTES, is_correlation_id },
+};
+
+/* Nothing here decides anything, so that a reader may skip whatever it does not know. */
+static const struct field_rule status_rules[] = {
+	{ STATUS_VERSION,        REQUIRED, 1, STATUS_VERSION_MAX_BYTES, is_printable },
+	{ STATUS_PID,            REQUIRED, 4, 4, NULL },
+	{ STATUS_STARTED,        REQUIRED, 8, 8, NULL },
+	{ STATUS_USABLE,         REQUIRED, 1, 1, is_flag },
+	{ STATUS_COUNTS,         REQUIRED, 0, STATUS_COUNTS_MAX_BYTES, is_printable },
+	{ STATUS_SHADOWED,       0,        8, 8, NULL },
+	{ STATUS_CORRELATION_ID, REQUIRED, 1, CORRELATION_ID_MAX_BYTES, is_correlation_id },
+};
+/* clang-format on */
+
 static const struct message_kind request_kind = {
-	.type = TYPE_REQUEST,
+	.type = MESSAGE_REQUEST,
 	.max_bytes = REQUEST_MAX_BYTES,
 	.rules = request_rules,
 	.rule_count = sizeof request_rules / sizeof request_rules[0],
@@ -251,11 +281,25 @@ static const struct message_kind request_kind = {
 };
 
 static const struct message_kind reply_kind = {
-	.type = TYPE_REPLY,
+	.type = MESSAGE_REPLY,
 	.max_bytes = REPLY_MAX_BYTES,
 	.rules = reply_rules,
 	.rule_count = sizeof reply_rules / sizeof reply_rules[0],
 	.accepts = reply_accepts,
+};
+
+static const struct message_kind status_request_kind = {
+	.type = MESSAGE_STATUS_REQUEST,
+	.max_bytes = REQUEST_MAX_BYTES,
+	.rules = status_request_rules,
+	.rule_count = sizeof status_request_rules / sizeof status_request_rules[0],
+};
+
+static const struct message_kind status_kind = {
+	.type = MESSAGE_STATUS,
+	.max_bytes = REPLY_MAX_BYTES,
+	.rules = status_rules,
+	.rule_count = sizeof status_rules / sizeof status_rules[0],
 };
 
 static const struct field_rule *rule_find(const struct message_kind *kind, uint16_t number)
@@ -287,7 +331,7 @@ static enum error values_check(const struct message_kind *kind, const struct spa
 		if (err != OK)
 			return err;
 	}
-	return kind->accepts(values) ? OK : ERROR_MALFORMED;
+	return !kind->accepts || kind->accepts(values) ? OK : ERROR_MALFORMED;
 }
 
 static enum error values_read(
@@ -338,7 +382,8 @@ static enum error header_write(
 	return wire_put_bytes(writer, span_of(header, sizeof header));
 }
 
-static enum error header_read(const struct message_kind *kind,
+/* `other` is a second kind that may be there as well, with the same limit; NULL: none. */
+static enum error header_read(const struct message_kind *kind, const struct message_kind *other,
 	const uint8_t header[MESSAGE_HEADER_BYTES], struct message_header *ret)
 {
 	const uint32_t payload_bytes = wire_load_u32(header + 8);
@@ -348,7 +393,8 @@ static enum error header_read(const struct message_kind *kind,
 	/* Before all the rest, whose meaning is the version's to say. */
 	if (header[4] != VERSION)
 		return ERROR_VERSION;
-	if (header[5] != kind->type || header[6] != 0 || header[7] != 0)
+	if ((header[5] != kind->type && !(other && header[5] == other->type)) || header[6] != 0 ||
+		header[7] != 0)
 		return ERROR_MALFORMED;
 	if (payload_bytes > kind->max_bytes - MESSAGE_HEADER_BYTES)
 		return ERROR_TOO_LARGE;
@@ -385,7 +431,7 @@ static enum error frame_read(const struct message_kind *kind, const uint8_t *fra
 
 	if (length < MESSAGE_HEADER_BYTES)
 		return ERROR_MALFORMED;
-	if ((err = header_read(kind, frame, &header)) != OK)
+	if ((err = header_read(kind, NULL, frame, &header)) != OK)
 		return err;
 	if (header.payload_bytes != length - MESSAGE_HEADER_BYTES)
 		return ERROR_MALFORMED;
@@ -462,13 +508,13 @@ enum error message_write_reply(
 enum error message_read_request_header(
 	const uint8_t header[MESSAGE_HEADER_BYTES], struct message_header *ret)
 {
-	return header_read(&request_kind, header, ret);
+	return header_read(&request_kind, &status_request_kind, header, ret);
 }
 
 enum error message_read_reply_header(
 	const uint8_t header[MESSAGE_HEADER_BYTES], struct message_header *ret)
 {
-	return header_read(&reply_kind, header, ret);
+	return header_read(&reply_kind, &status_kind, header, ret);
 }
 
 enum error message_read_request(const uint8_t *frame, size_t length, struct request *ret)
@@ -520,6 +566,70 @@ enum error message_read_reply(const uint8_t *frame, size_t length, struct reply 
 		.credential = values[REPLY_CREDENTIAL],
 		.correlation_id = values[REPLY_CORRELATION_ID],
 		.shadow = values[REPLY_SHADOW],
+	};
+	return OK;
+}
+
+enum error message_write_status_request(
+	struct span correlation_id, uint8_t *buffer, size_t capacity, size_t *ret_length)
+{
+	const struct span values[VALUES] = { [STATUS_REQUEST_CORRELATION_ID] = correlation_id };
+
+	return frame_write(&status_request_kind, values, buffer, capacity, ret_length);
+}
+
+enum error message_write_status(
+	const struct status *status, uint8_t *buffer, size_t capacity, size_t *ret_length)
+{
+	const uint8_t usable = status->is_usable;
+	uint8_t pid[4], started[8], shadowed[8];
+
+	wire_store_u32(status->pid, pid);
+	wire_store_u64(status->started_sec, started);
+	wire_store_u64(status->shadowed, shadowed);
+	const struct span values[VALUES] = {
+		[STATUS_VERSION] = status->version,
+		[STATUS_PID] = span_of(pid, sizeof pid),
+		[STATUS_STARTED] = span_of(started, sizeof started),
+		[STATUS_USABLE] = span_of(&usable, sizeof usable),
+		[STATUS_COUNTS] = status->counts,
+		[STATUS_SHADOWED] =
+			span_of(status->has_shadowed ? shadowed : NULL, sizeof shadowed),
+		[STATUS_CORRELATION_ID] = status->correlation_id,
+	};
+
+	return frame_write(&status_kind, values, buffer, capacity, ret_length);
+}
+
+enum error message_read_status_request(
+	const uint8_t *frame, size_t length, struct span *ret_correlation_id)
+{
+	struct span values[VALUES] = { 0 };
+	const enum error err = frame_read(&status_request_kind, frame, length, values);
+
+	if (err == OK)
+		*ret_correlation_id = values[STATUS_REQUEST_CORRELATION_ID];
+	return err;
+}
+
+enum error message_read_status(const uint8_t *frame, size_t length, struct status *ret)
+{
+	struct span values[VALUES] = { 0 };
+	const enum error err = frame_read(&status_kind, frame, length, values);
+
+	if (err != OK)
+		return err;
+
+	const uint8_t *shadowed = values[STATUS_SHADOWED].bytes;
+	*ret = (struct status){
+		.version = values[STATUS_VERSION],
+		.pid = wire_load_u32(values[STATUS_PID].bytes),
+		.started_sec = wire_load_u64(values[STATUS_STARTED].bytes),
+		.is_usable = values[STATUS_USABLE].bytes[0] == 1,
+		.counts = values[STATUS_COUNTS],
+		.has_shadowed = shadowed,
+		.shadowed = shadowed ? wire_load_u64(shadowed) : 0,
+		.correlation_id = values[STATUS_CORRELATION_ID],
 	};
 	return OK;
 }

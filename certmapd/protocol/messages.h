@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * messages.h owns the two messages of the lookup protocol as structs, their limits and their way
+ * messages.h owns the messages of the lookup protocol as structs, their limits and their way
  * to bytes and back. PROTOCOL.md beside this file is the description to the byte.
  *
  * Both directions check the same rules: what message_read_* would refuse, message_write_* does not
@@ -28,9 +28,22 @@
 #define SUBJECT_MAX_BYTES 1024u   /* escaped, cut by the daemon where longer */
 #define CREDENTIAL_MAX_BYTES 1024u
 
+#define STATUS_VERSION_MAX_BYTES 64u
+/* Every reason word with a number of 20 digits, more than twice over. */
+#define STATUS_COUNTS_MAX_BYTES 4096u
+
 /* Whole frames; both leave room for fields that a later minor change adds. */
 #define REQUEST_MAX_BYTES 98304u
 #define REPLY_MAX_BYTES 8192u
+
+/* The type of a frame. A lookup's request is answered by a reply; a status request by a status, or
+ * by a reply with the reason `forbidden' or `unavailable'. */
+enum message_type {
+	MESSAGE_REQUEST = 1,
+	MESSAGE_REPLY = 2,
+	MESSAGE_STATUS_REQUEST = 3,
+	MESSAGE_STATUS = 4,
+};
 
 /* The PAM function that asks. */
 enum phase {
@@ -82,6 +95,18 @@ struct reply {
 			     * the answer would have had, for the log */
 };
 
+/* What the daemon says of itself to root. */
+struct status {
+	struct span version;
+	uint32_t pid;
+	uint64_t started_sec; /* Unix seconds */
+	bool is_usable;       /* the database, as of the last lookup */
+	struct span counts;   /* "allowed=12 unmapped=3": lookups answered since the start */
+	bool has_shadowed;
+	uint64_t shadowed;          /* of those: answered in shadow mode, as no-certificate */
+	struct span correlation_id; /* byte-equal to the request's */
+};
+
 /* What a header says, once it was checked. */
 struct message_header {
 	uint8_t version;
@@ -98,7 +123,14 @@ WARN_UNUSED enum error message_write_request(
 WARN_UNUSED enum error message_write_reply(
 	const struct reply *reply, uint8_t *buffer, size_t capacity, size_t *ret_length);
 
-/* Reads the first MESSAGE_HEADER_BYTES of a frame of the expected kind.
+/* A status request holds nothing but its correlation id. */
+WARN_UNUSED enum error message_write_status_request(
+	struct span correlation_id, uint8_t *buffer, size_t capacity, size_t *ret_length);
+WARN_UNUSED enum error message_write_status(
+	const struct status *status, uint8_t *buffer, size_t capacity, size_t *ret_length);
+
+/* Reads the first MESSAGE_HEADER_BYTES of a frame that a daemon (a request, a status request) or a
+ * client (a reply, a status) gets; `type' of the header tells which.
  * ERROR_MALFORMED: not our magic or another type. ERROR_VERSION: a major version this code does
  * not speak. ERROR_TOO_LARGE: the frame would exceed REQUEST_MAX_BYTES or REPLY_MAX_BYTES. So a
  * reader knows how many bytes to wait for, and that they are bounded, before it waits. */
@@ -113,3 +145,6 @@ WARN_UNUSED enum error message_read_reply_header(
 WARN_UNUSED enum error message_read_request(
 	const uint8_t *frame, size_t length, struct request *ret);
 WARN_UNUSED enum error message_read_reply(const uint8_t *frame, size_t length, struct reply *ret);
+WARN_UNUSED enum error message_read_status_request(
+	const uint8_t *frame, size_t length, struct span *ret_correlation_id);
+WARN_UNUSED enum error message_read_status(const uint8_t *frame, size_t length, struct status *ret);

@@ -25,7 +25,7 @@ DEFAULT_SOCKET = "/run/certmap/lookup"
 DAEMON_USER = "certmap"
 MAGIC = b"CMAP"
 VERSION = 1
-REQUEST, REPLY = 1, 2
+REQUEST, REPLY, STATUS_REQUEST, STATUS = 1, 2, 3, 4
 CRITICAL = 0x8000
 HEADER = struct.Struct(">4sBB2sI")
 FIELD = struct.Struct(">HI")
@@ -59,6 +59,18 @@ REPLY_FIELDS = {
     "credential": (7, False, False, "bytes", 1, 1024),
     "correlation-id": (8, False, False, "id", 1, 64),
     "shadow": (9, False, False, "word", 1, 64),
+}
+STATUS_REQUEST_FIELDS = {
+    "correlation-id": (1, False, True, "id", 1, 64),
+}
+STATUS_FIELDS = {
+    "version": (1, False, True, "printable", 1, 64),
+    "pid": (2, False, True, "u32", 4, 4),
+    "started": (3, False, True, "u64", 8, 8),
+    "database-usable": (4, False, True, "u8", 1, 1),
+    "counts": (5, False, True, "printable", 0, 4096),
+    "shadowed": (6, False, False, "u64", 8, 8),
+    "correlation-id": (7, False, True, "id", 1, 64),
 }
 
 INTEGERS = {"u8": 1, "u32": 4, "u64": 8}

@@ -1275,3 +1275,42 @@ def test_a_hostile_account_stays_one_value(database, daemon, alice):
     reply = daemon.ask(alice)
     assert reply["account"] == "x reason=allowed"
     assert dict(values(line_of(daemon, reply)))["reason"] == "account-mismatch"
+
+
+# The status --------------------------------------------------------------------------------------
+
+def ask_status(daemon, **options):
+    frame = certmap_client.build_message(
+        certmap_client.STATUS_REQUEST, certmap_client.STATUS_REQUEST_FIELDS,
+        {"correlation-id": "00c0ffee"})
+    return certmap_client.exchange(daemon.socket, frame, **options)
+
+
+def parse_status(data):
+    return certmap_client.parse_message(
+        certmap_client.STATUS, certmap_client.STATUS_FIELDS, data)
+
+
+@pytest.mark.root
+def test_root_hears_the_status_and_asking_is_not_counted(daemon, database, alice, bob):
+    database.map(alice)
+    for evidence in (alice, alice, bob, "junk"):
+        daemon.ask(evidence)
+    first = parse_status(ask_status(daemon))
+    second = parse_status(ask_status(daemon))
+    counts = dict(pair.split("=") for pair in first["counts"].split(" "))
+    assert {word: count for word, count in counts.items() if count != "0"} == {
+        "allowed": "2", "unmapped": "1", "malformed-certificate": "1"}
+    assert first == second
+    assert first["pid"] == daemon.process.pid
+    assert abs(first["started"] - time.time()) < 60
+    assert (first["database-usable"], first["shadowed"]) == (1, 0)
+
+
+@pytest.mark.root
+def test_nobody_else_hears_the_status(daemon):
+    os.chmod(daemon.socket, 0o666)
+    os.chown(daemon.socket, 0, NOBODY)
+    reply = certmap_client.parse_reply(bytes.fromhex(as_nobody(lambda: ask_status(daemon).hex())))
+    assert reply == {"reason": "forbidden", "correlation-id": "00c0ffee"}
+    daemon.wait_for_line("the status is for root alone")

@@ -26,6 +26,11 @@ REPLY = {
     "fingerprint": "0123456789abcdef" * 4, "subject": "CN=alice", "correlation-id": "00c0ffee",
 }
 
+STATUS = {
+    "version": "0.1.0", "pid": 4242, "started": 1801353600, "database-usable": 1,
+    "counts": "allowed=7 unmapped=3", "shadowed": 0, "correlation-id": "00c0ffee",
+}
+
 
 def example(name):
     """The bytes of a worked example: the pairs of digits that a line begins with."""
@@ -83,11 +88,20 @@ def test_reply_to_an_unreadable_request_is_of_the_stated_length_and_says_unavail
     assert client.parse_reply(example("unreadable")) == {"reason": "unavailable"}
 
 
-@pytest.mark.parametrize("name", ["request", "reply", "unreadable"])
+def test_worked_status_is_built_and_parsed():
+    request = {"correlation-id": "00c0ffee"}
+    for kind, fields, values, name in (
+            (client.STATUS_REQUEST, client.STATUS_REQUEST_FIELDS, request, "status-request"),
+            (client.STATUS, client.STATUS_FIELDS, STATUS, "status")):
+        assert client.build_message(kind, fields, values) == example(name)
+        assert client.parse_message(kind, fields, example(name)) == values
+
+
+@pytest.mark.parametrize("name", ["request", "reply", "unreadable", "status-request", "status"])
 def test_examples_stand_in_the_unit_tests_too(name):
     """The C code is tested with the same bytes: test_messages.c writes them as string literals."""
     source = (PROTOCOL.parents[1] / "tests" / "unit" / "test_messages.c").read_text()
-    literal = re.search(rf"{name}_example\[\] =(.*?);", source, re.S).group(1)
+    literal = re.search(rf"{name.replace('-', '_')}_example\[\] =(.*?);", source, re.S).group(1)
     literal = literal.replace("FINGERPRINT", '"' + "0123456789abcdef" * 4 + '"')
     text = "".join(re.findall(r'"(.*?)"', literal))
     escapes = re.compile(r"\\x([0-9a-f]{2})|\\([0-7])")
@@ -100,7 +114,7 @@ def test_limits_equal_the_constants_of_the_header():
     header = {name: int(value) for name, value in
               re.findall(r"^#define (\w+_BYTES) (\d+)u\b", text, re.M)}
     page = {name.strip("`"): int(value) for name, value in tables(section("Limits"))[0]}
-    assert len(header) == 14
+    assert len(header) == 16
     assert page == header
 
 
@@ -110,6 +124,15 @@ def test_field_tables_equal_those_of_the_client(title, fields):
     page = field_table(title)
     assert page == fields
     assert [rule[0] for rule in page.values()] == list(range(1, len(page) + 1))
+
+
+@pytest.mark.parametrize("table, fields", [
+    (0, client.STATUS_REQUEST_FIELDS), (1, client.STATUS_FIELDS)])
+def test_field_tables_of_the_status_equal_those_of_the_client(table, fields):
+    rows = tables(section("The status"))[table]
+    assert [[str(number), name, "no", "yes" if required else "no", content,
+             str(most) if least == most else f"{least} to {most}"]
+            for name, (number, _, required, content, least, most) in fields.items()] == rows
 
 
 @pytest.mark.parametrize("title, name, limit", [

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * test_messages.c owns the proof that the two messages are what PROTOCOL.md says, field by field.
+ * test_messages.c owns the proof that the messages are what PROTOCOL.md says, field by field.
  *
  * Frames are put together here by hand, not with wire.c, so that a mistake there can't hide itself.
  */
@@ -43,6 +43,21 @@ static const char reply_example[] = "CMAP\x01\x02\0\0\0\0\0\x92"
 static const char unreadable_example[] = "CMAP\x01\x02\0\0\0\0\0\x11"
 					 "\x80\x01\0\0\0\x0b"
 					 "unavailable";
+
+static const char status_request_example[] = "CMAP\x01\x03\0\0\0\0\0\x0e"
+					     "\x00\x01\0\0\0\x08"
+					     "00c0ffee";
+static const char status_example[] = "CMAP\x01\x04\0\0\0\0\0\x60"
+				     "\x00\x01\0\0\0\x05"
+				     "0.1.0"
+				     "\x00\x02\0\0\0\x04\0\0\x10\x92"
+				     "\x00\x03\0\0\0\x08\0\0\0\0\x6b\x5e\x79\x80"
+				     "\x00\x04\0\0\0\x01\x01"
+				     "\x00\x05\0\0\0\x14"
+				     "allowed=7 unmapped=3"
+				     "\x00\x06\0\0\0\x08\0\0\0\0\0\0\0\0"
+				     "\x00\x07\0\0\0\x08"
+				     "00c0ffee";
 
 struct frame {
 	uint8_t *bytes;
@@ -818,9 +833,132 @@ static void changed_bytes_are_refused_or_make_another_whole_message(void **state
 	free(frame.bytes);
 }
 
+/* The status ----------------------------------------------------------------------------------- */
+
+static const struct status *example_status(void)
+{
+	static struct status status;
+
+	status = (struct status){
+		.version = span_of_string("0.1.0"),
+		.pid = 4242,
+		.started_sec = 1801353600,
+		.is_usable = true,
+		.counts = span_of_string("allowed=7 unmapped=3"),
+		.has_shadowed = true,
+		.correlation_id = span_of_string("00c0ffee"),
+	};
+	return &status;
+}
+
+static void status_is_written_as_the_page_says(void **state)
+{
+	uint8_t buffer[REPLY_MAX_BYTES];
+	size_t length;
+
+	(void)state;
+	assert_int_equal(message_write_status_request(
+				 span_of_string("00c0ffee"), buffer, sizeof buffer, &length),
+		OK);
+	assert_int_equal(length, sizeof status_request_example - 1);
+	assert_memory_equal(buffer, status_request_example, length);
+	assert_int_equal(
+		message_write_status(example_status(), buffer, sizeof buffer, &length), OK);
+	assert_int_equal(length, sizeof status_example - 1);
+	assert_memory_equal(buffer, status_example, length);
+}
+
+static void status_is_read_as_the_page_says(void **state)
+{
+	const struct status *expected = example_status();
+	struct status status;
+	struct span id;
+
+	(void)state;
+	assert_int_equal(message_read_status_request((const uint8_t *)status_request_example,
+				 sizeof status_request_example - 1, &id),
+		OK);
+	assert_true(span_is_equal(id, expected->correlation_id));
+	assert_int_equal(message_read_status((const uint8_t *)status_example,
+				 sizeof status_example - 1, &status),
+		OK);
+	assert_true(span_is_equal(status.version, expected->version));
+	assert_true(span_is_equal(status.counts, expected->counts));
+	assert_true(span_is_equal(status.correlation_id, expected->correlation_id));
+	assert_int_equal(status.pid, 4242);
+	assert_int_equal(status.started_sec, 1801353600);
+	assert_true(status.is_usable && status.has_shadowed && status.shadowed == 0);
+}
+
+/* Each is a whole frame, but of another type than the reader is for. */
+static void no_message_is_taken_for_one_of_another_type(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t length;
+	} frames[] = {
+		{ BYTES(request_example) },
+		{ BYTES(reply_example) },
+		{ BYTES(status_request_example) },
+		{ BYTES(status_example) },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(frames); i++) {
+		const uint8_t *frame = (const uint8_t *)frames[i].bytes;
+		const size_t length = frames[i].length;
+		struct message_header header;
+		struct request request;
+		struct reply reply;
+		struct status status;
+		struct span id;
+
+		assert_int_equal(message_read_request(frame, length, &request),
+			i == 0 ? OK : ERROR_MALFORMED);
+		assert_int_equal(
+			message_read_reply(frame, length, &reply), i == 1 ? OK : ERROR_MALFORMED);
+		assert_int_equal(message_read_status_request(frame, length, &id),
+			i == 2 ? OK : ERROR_MALFORMED);
+		assert_int_equal(
+			message_read_status(frame, length, &status), i == 3 ? OK : ERROR_MALFORMED);
+		/* The first two readers of a header tell who is spoken to. */
+		assert_int_equal(message_read_request_header(frame, &header),
+			i % 2 == 0 ? OK : ERROR_MALFORMED);
+		assert_int_equal(message_read_reply_header(frame, &header),
+			i % 2 == 1 ? OK : ERROR_MALFORMED);
+	}
+}
+
+static void status_refuses_what_breaks_its_rules(void **state)
+{
+	uint8_t frame[sizeof status_example - 1];
+	struct status status, broken = *example_status();
+	uint8_t buffer[REPLY_MAX_BYTES];
+	size_t length;
+
+	(void)state;
+	memcpy(frame, status_example, sizeof frame);
+	frame[12 + 11 + 10 + 14 + 6] = 2; /* database-usable */
+	assert_int_equal(message_read_status(frame, sizeof frame, &status), ERROR_MALFORMED);
+	broken.version = span_of_string("0.1.0\n");
+	assert_int_equal(
+		message_write_status(&broken, buffer, sizeof buffer, &length), ERROR_MALFORMED);
+	broken.version = (struct span){ 0 };
+	assert_int_equal(
+		message_write_status(&broken, buffer, sizeof buffer, &length), ERROR_MALFORMED);
+	broken = *example_status();
+	broken.counts = span_of(buffer, STATUS_COUNTS_MAX_BYTES + 1);
+	assert_int_equal(
+		message_write_status(&broken, buffer, sizeof buffer, &length), ERROR_TOO_LARGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(status_is_written_as_the_page_says),
+		cmocka_unit_test(status_is_read_as_the_page_says),
+		cmocka_unit_test(no_message_is_taken_for_one_of_another_type),
+		cmocka_unit_test(status_refuses_what_breaks_its_rules),
 		cmocka_unit_test(request_of_the_page_is_read),
 		cmocka_unit_test(request_of_the_page_is_written),
 		cmocka_unit_test(reply_of_the_page_is_read),
