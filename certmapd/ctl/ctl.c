@@ -34,6 +34,8 @@ static const struct verb table[] = {
 	{ "remove", ctl_remove, "remove a mapping" },
 	{ "list", ctl_list, "show the mappings" },
 	{ "history", ctl_history, "tell who changed what" },
+	{ "expiring", ctl_expiring, "show what ends soon, for people and for timers" },
+	{ "status", ctl_status_verb, "show how the daemon and the database are" },
 	{ "service", ctl_service, "show and set the policy of services" },
 	{ "trust", ctl_trust, "keep the authorities that certificates must come from" },
 	{ "crl", ctl_crl, "keep the revocation lists" },

@@ -48,6 +48,8 @@ ctl_verb ctl_renew;
 ctl_verb ctl_history;
 ctl_verb ctl_show;
 
+ctl_verb ctl_expiring;
+ctl_verb ctl_status_verb; /* enum ctl_status has the shorter name */
 ctl_verb ctl_service;
 ctl_verb ctl_trust;
 ctl_verb ctl_crl;
