@@ -22,11 +22,8 @@ from ctl_stage import ACCOUNT, ctl, dump, history_names, on_terminal, plain, Too
 from shell_stage import CERTMAPCTL, NOBODY, OpenShell, run
 
 VERBS = ("init", "migrate", "add", "list", "remove", "export", "authorized-keys",
-         "enable",
-         "disable",
-         "renew",
-         "history",
-         "show")
+         "enable", "disable", "renew", "history", "show", "import",
+         "expiring", "status", "service", "trust", "crl", "credential")
 BUSY_WORDS = "somebody else is writing"
 
 
