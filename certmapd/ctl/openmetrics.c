@@ -34,7 +34,8 @@ static void print_daemon(const struct status_report *report)
 		return;
 	/* Not of the type info, which older parsers of text refuse with the whole file. */
 	begin("certmap_daemon_version", "gauge", "The version of the daemon that answers.");
-	printf("certmap_daemon_version{version=\"%.*s\"} 1\n", (int)report->told.status.version.length,
+	printf("certmap_daemon_version{version=\"%.*s\"} 1\n",
+		(int)report->told.status.version.length,
 		(const char *)report->told.status.version.bytes);
 	print_gauge("certmap_start_time_seconds", "When the daemon was started, in Unix seconds.",
 		(int64_t)report->told.status.started_sec);
