@@ -256,22 +256,22 @@ enum error store_list_status(struct store *store, const char *service, const cha
 	return hand_over(store, statement, take, context, &any, ret_trouble);
 }
 
-static bool bind_choice(sqlite3_stmt *statement, const struct store_choice *choice)
+static bool bind_filter(sqlite3_stmt *statement, const struct store_filter *filter)
 {
-	return sqlite3_bind_text(statement, 1, choice->service, -1, SQLITE_STATIC) == SQLITE_OK &&
-	       sqlite3_bind_text(statement, 2, choice->account, -1, SQLITE_STATIC) == SQLITE_OK &&
-	       sqlite3_bind_text(statement, 3, choice->state, -1, SQLITE_STATIC) == SQLITE_OK &&
-	       (!choice->has_unused_since ||
-		       sqlite3_bind_int64(statement, 4, choice->unused_since_sec) == SQLITE_OK);
+	return sqlite3_bind_text(statement, 1, filter->service, -1, SQLITE_STATIC) == SQLITE_OK &&
+	       sqlite3_bind_text(statement, 2, filter->account, -1, SQLITE_STATIC) == SQLITE_OK &&
+	       sqlite3_bind_text(statement, 3, filter->state, -1, SQLITE_STATIC) == SQLITE_OK &&
+	       (!filter->has_unused_since ||
+		       sqlite3_bind_int64(statement, 4, filter->unused_since_sec) == SQLITE_OK);
 }
 
 /* The index on service and account gives the order, so that nothing but an account's own rows is
  * sorted. A mapping's beginning is the first line of its history; one that was pruned is old. */
-enum error store_choose_status(struct store *store, const struct store_choice *choice,
+enum error store_filter_status(struct store *store, const struct store_filter *filter,
 	store_status_taker *take, void *context, struct store_trouble *ret_trouble)
 {
 	sqlite3_stmt *statement STORE_RESET = NULL;
-	enum error error = store_prepare(store, STORE_CHOOSE_STATUS,
+	enum error error = store_prepare(store, STORE_FILTER_STATUS,
 		STATUS_SQL "WHERE (?1 IS NULL OR service = ?1) AND (?2 IS NULL OR account = ?2)"
 			   " AND (?3 IS NULL OR state = ?3)"
 			   " AND (?4 IS NULL OR coalesce(unixepoch(last_used),"
@@ -283,7 +283,7 @@ enum error store_choose_status(struct store *store, const struct store_choice *c
 
 	if (error != OK)
 		return error;
-	if (!bind_choice(statement, choice))
+	if (!bind_filter(statement, filter))
 		return store_failed(store, ret_trouble);
 	return hand_over(store, statement, take, context, &any, ret_trouble);
 }

@@ -113,7 +113,7 @@ WARN_UNUSED enum error store_list_status(struct store *store, const char *servic
 	struct store_trouble *ret_trouble);
 
 /* Which mappings a person wants to see. NULL and false choose nothing out. */
-struct store_choice {
+struct store_filter {
 	const char *service;
 	const char *account;
 	const char *state; /* a word of mapping_status.state */
@@ -124,7 +124,7 @@ struct store_choice {
 };
 
 /* Hands over those chosen by service, account and id, of one state of the database. */
-WARN_UNUSED enum error store_choose_status(struct store *store, const struct store_choice *choice,
+WARN_UNUSED enum error store_filter_status(struct store *store, const struct store_filter *filter,
 	store_status_taker *take, void *context, struct store_trouble *ret_trouble);
 
 /* Takes a name, lent out for the call. */

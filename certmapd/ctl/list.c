@@ -37,7 +37,7 @@ static const struct state {
 
 struct arguments {
 	struct ctl *ctl;
-	struct store_choice choice;
+	struct store_filter filter;
 	bool wants_names, wants_accounts; /* of --names */
 	bool is_verbose;
 	int64_t now_sec;
@@ -90,7 +90,7 @@ static void take_state(struct arguments *arguments, const char *value, struct ar
 			"certificate-expired and problem",
 			value);
 	else
-		arguments->choice.state = found->word;
+		arguments->filter.state = found->word;
 }
 
 static void take_names(struct arguments *arguments, const char *value, struct argp_state *state)
@@ -104,7 +104,7 @@ static void take_names(struct arguments *arguments, const char *value, struct ar
 static error_t parse(int key, char *value, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
-	struct store_choice *choice = &arguments->choice;
+	struct store_filter *filter = &arguments->filter;
 
 	switch (key) {
 	case ARGP_KEY_INIT:
@@ -115,17 +115,17 @@ static error_t parse(int key, char *value, struct argp_state *state)
 			argp_error(state, "--names and --json are two forms of one answer");
 		return 0;
 	case 's':
-		choice->service = value;
+		filter->service = value;
 		return 0;
 	case 'a':
-		choice->account = value;
+		filter->account = value;
 		return 0;
 	case OPTION_STATE:
 		take_state(arguments, value, state);
 		return 0;
 	case OPTION_UNUSED:
-		choice->has_unused_since = true;
-		if (!when_read_past(value, arguments->now_sec, &choice->unused_since_sec))
+		filter->has_unused_since = true;
+		if (!when_read_past(value, arguments->now_sec, &filter->unused_since_sec))
 			argp_error(state, "--unused-since: '%s' is neither " WHEN_FORMS, value);
 		return 0;
 	case OPTION_NAMES:
@@ -302,7 +302,7 @@ static enum error list_table(
 
 	if (error != OK)
 		return error;
-	error = store_choose_status(store, &arguments->choice, add_to_table, &listing, ret_trouble);
+	error = store_filter_status(store, &arguments->filter, add_to_table, &listing, ret_trouble);
 	if (error == OK && listing.count > 0)
 		error = table_print(listing.table);
 	if (error == OK && listing.count == 0)
@@ -319,8 +319,8 @@ static enum error list_json(
 	enum error error;
 
 	view_begin_array();
-	error = store_choose_status(
-		store, &arguments->choice, print_as_json, &listing, ret_trouble);
+	error = store_filter_status(
+		store, &arguments->filter, print_as_json, &listing, ret_trouble);
 	view_end_array(listing.count);
 	return error;
 }
