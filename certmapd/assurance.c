@@ -102,15 +102,20 @@ static enum error add_certificate(struct trust_material *trust, enum store_trust
 		       : trust_add_intermediate(trust, span_of(der, length), ret_problem);
 }
 
+enum error assurance_add(struct trust_material *material, enum store_trust_kind kind,
+	struct span content, const char **ret_problem)
+{
+	return kind == STORE_TRUST_CRL ? add_list(material, content, ret_problem)
+				       : add_certificate(material, kind, content, ret_problem);
+}
+
 /* A row that can't be used makes more refusals, and they say why. */
 static enum error take_row(
 	int64_t id, enum store_trust_kind kind, struct span content, void *context)
 {
 	struct material *material = context;
 	const char *problem = NULL;
-	enum error error = kind == STORE_TRUST_CRL
-				   ? add_list(material->trust, content, &problem)
-				   : add_certificate(material->trust, kind, content, &problem);
+	enum error error = assurance_add(material->trust, kind, content, &problem);
 
 	if (error == OK && problem && material->problem[0] == '\0')
 		snprintf(material->problem, sizeof material->problem, "row %lld of trust: %s",

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "store.h"
+#include "store_trust.h"
 
 struct assurance;
 
@@ -16,6 +16,12 @@ WARN_UNUSED enum error assurance_new(struct assurance **ret);
 void assurance_free(struct assurance *assurance);
 /* The database is another one now. */
 void assurance_forget(struct assurance *assurance);
+
+/* Adds one row of `trust` to the material, as a chain's check would. OK with *ret_problem a
+ * sentence: it is not what it should be, and left out. ERROR_MEMORY, ERROR_SYSTEM. */
+struct trust_material;
+WARN_UNUSED enum error assurance_add(struct trust_material *material, enum store_trust_kind kind,
+	struct span content, const char **ret_problem);
 
 /* Finds out `mapping->trust`. The question and the answer are those of the store_find() that
  * brought the mapping. *ret_concern is set where there is something to say (see lookup.h), and

@@ -2,13 +2,15 @@
 /* delivery.c owns the two steps of a delivery: find the row, open its seal. */
 #include "delivery.h"
 
-static enum error open_seal(struct span service, const char *account, struct span sealed,
-	uint8_t ret[SEAL_PLAIN_MAX_BYTES], size_t *ret_length, const char **ret_concern)
+static enum error open_seal(const char *key_path, struct span service, const char *account,
+	struct span sealed, uint8_t ret[SEAL_PLAIN_MAX_BYTES], size_t *ret_length,
+	const char **ret_concern)
 {
 	struct seal_keys *keys = NULL;
 	enum seal_finding finding;
 	/* Read anew each time: few logins need it, and a key that is not kept can't be stolen. */
-	enum error error = seal_keys_load_passed(&keys, &finding);
+	enum error error = key_path ? seal_keys_load(key_path, &keys, &finding)
+				    : seal_keys_load_passed(&keys, &finding);
 
 	if (error != OK)
 		return error;
@@ -21,9 +23,9 @@ static enum error open_seal(struct span service, const char *account, struct spa
 	return error;
 }
 
-enum error delivery_open(struct store *store, struct span service, const char *account,
-	uint8_t ret[SEAL_PLAIN_MAX_BYTES], size_t *ret_length, const char **ret_concern,
-	struct store_trouble *ret_trouble)
+enum error delivery_open(struct store *store, const char *key_path, struct span service,
+	const char *account, uint8_t ret[SEAL_PLAIN_MAX_BYTES], size_t *ret_length,
+	const char **ret_concern, struct store_trouble *ret_trouble)
 {
 	uint8_t sealed[SEAL_MAX_BYTES];
 	size_t length = 0;
@@ -43,6 +45,6 @@ enum error delivery_open(struct store *store, struct span service, const char *a
 		*ret_concern = "no credential is stored for this account";
 		return OK;
 	}
-	return open_seal(is_exact ? service : span_of_string("*"), account, span_of(sealed, length),
-		ret, ret_length, ret_concern);
+	return open_seal(key_path, is_exact ? service : span_of_string("*"), account,
+		span_of(sealed, length), ret, ret_length, ret_concern);
 }

@@ -37,7 +37,7 @@ static const struct {
 	{ asks_credential, peer_is_root },
 };
 
-static bool may_ask(const struct peer *peer, const struct request *request)
+bool dispatch_may_ask(const struct peer *peer, const struct request *request)
 {
 	for (size_t i = 0; i < sizeof permissions / sizeof permissions[0]; i++)
 		if (permissions[i].is_asked(request) && !permissions[i].may(peer))
@@ -155,7 +155,7 @@ enum lookup_state dispatch_frame(struct lookup *lookup, const struct stats *stat
 		return LOOKUP_DONE;
 	ret->error = OK;
 	ret->is_status = false;
-	if (!may_ask(peer, &ret->request)) {
+	if (!dispatch_may_ask(peer, &ret->request)) {
 		ret->outcome = (struct lookup_outcome){ .reason = REASON_FORBIDDEN };
 	} else if (lookup_run(lookup, &ret->request, may_wait, &ret->outcome) == LOOKUP_WAITS) {
 		return LOOKUP_WAITS;

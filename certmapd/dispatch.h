@@ -19,6 +19,9 @@ struct dispatch_answer {
 	bool is_status; /* the question was not for a lookup: there is no verdict */
 };
 
+/* Whether the peer may ask what the request asks. */
+WARN_UNUSED bool dispatch_may_ask(const struct peer *peer, const struct request *request);
+
 /* Answers a whole frame. What can't be read is answered too, as unavailable. LOOKUP_WAITS: nothing
  * was filled, ask again later; never where `may_wait` is false. */
 enum lookup_state dispatch_frame(struct lookup *lookup, const struct stats *stats,

@@ -6,9 +6,9 @@
 #include "assurance.h"
 #include "certificate.h"
 #include "delivery.h"
-#include "evidence.h"
 #include "index.h"
 #include "policy.h"
+#include "presented.h"
 #include "store_edit.h"
 #include "usage.h"
 
@@ -32,6 +32,7 @@ struct lookup {
 	char *path;
 	uid_t owner;
 	enum lookup_use use;
+	const char *key_path;               /* NULL: what systemd passed on */
 	struct store *store;                /* NULL: not usable, see trouble */
 	struct store_trouble trouble;       /* of reading; "" while all is well */
 	struct store_trouble write_trouble; /* of settling facts; reads may work all the same */
@@ -60,6 +61,11 @@ enum error lookup_new(
 	lookup->use = use;
 	*ret = lookup;
 	return OK;
+}
+
+void lookup_set_key(struct lookup *lookup, const char *path)
+{
+	lookup->key_path = path;
 }
 
 void lookup_free(struct lookup *lookup)
@@ -163,7 +169,7 @@ static void print_fingerprint(
  * fingerprint the exact row always wins; the row of '*' stays too, since a duplicate never
  * displaces it, unless an exact row may hide it. A key or a name may fit any row, and become
  * ambiguous. */
-static bool is_settled(const struct evidence *evidence, const struct store_answer *answer)
+static bool is_settled(const struct presented *evidence, const struct store_answer *answer)
 {
 	if (!answer->has_pending || evidence->finding != POLICY_EVIDENCE_WHOLE)
 		return true;
@@ -220,7 +226,7 @@ static enum error find_after_edit(struct lookup *lookup, const struct store_ques
 	return index_find(lookup->store, SETTLE_INLINE_USEC, question, ret, &complete, ret_trouble);
 }
 
-static enum error find(struct lookup *lookup, const struct evidence *evidence, bool may_wait,
+static enum error find(struct lookup *lookup, const struct presented *evidence, bool may_wait,
 	struct store_answer *ret, struct store_trouble *ret_trouble)
 {
 	struct store_answer answer;
@@ -292,11 +298,10 @@ static enum policy_sharing sharing_of(enum store_by by)
 
 /* Only a certificate itself puts a renewal into force, and nothing is put into force for a service
  * that is only watched. */
-static bool may_stage(const struct lookup *lookup, const struct request *request,
-	const struct store_answer *answer)
+static bool may_stage(const struct request *request, const struct store_answer *answer)
 {
-	return lookup->use == LOOKUP_SERVES && request->phase == PHASE_AUTHENTICATE &&
-	       request->kind == EVIDENCE_CERTIFICATE && !answer->is_shadow;
+	return request->phase == PHASE_AUTHENTICATE && request->kind == EVIDENCE_CERTIFICATE &&
+	       !answer->is_shadow;
 }
 
 /* time(2) reads the clock as of the kernel's last tick, up to 10 ms ago: for as long it would take
@@ -311,7 +316,7 @@ static int64_t wall_clock_sec(void)
 
 /* Decides; chains are looked at only for a mapping that passes every gate before. */
 static enum error judge(struct lookup *lookup, const struct request *request,
-	const struct evidence *evidence, struct store_answer *answer, struct lookup_outcome *ret,
+	const struct presented *evidence, struct store_answer *answer, struct lookup_outcome *ret,
 	struct policy_verdict *ret_verdict, struct store_trouble *ret_trouble)
 {
 	const enum store_by by = evidence->question.by;
@@ -324,7 +329,7 @@ static enum error judge(struct lookup *lookup, const struct request *request,
 		.mappings = answer->mappings,
 		.mapping_count = answer->mapping_count,
 		.has_more = answer->has_more,
-		.may_stage = may_stage(lookup, request, answer),
+		.may_stage = may_stage(request, answer),
 		.match = request->mode != MODE_SET,
 		.asked = request->user,
 		.now_sec = wall_clock_sec(),
@@ -349,7 +354,7 @@ static enum error judge(struct lookup *lookup, const struct request *request,
 /* Inside of a transaction of its own everything is asked once more: of two logins that come at once
  * the second one finds the mapping enabled. */
 static enum error take_over(struct lookup *lookup, const struct request *request,
-	const struct evidence *evidence, struct store_answer *answer, struct lookup_outcome *ret,
+	const struct presented *evidence, struct store_answer *answer, struct lookup_outcome *ret,
 	struct policy_verdict *verdict, struct store_trouble *ret_trouble)
 {
 	enum error error;
@@ -364,15 +369,15 @@ static enum error take_over(struct lookup *lookup, const struct request *request
 	if ((error = judge(lookup, request, evidence, answer, ret, verdict, ret_trouble)) != OK ||
 		!verdict->stages)
 		return error;
-	if ((error = store_take_over(lookup->store, verdict->mapping->id, ret_trouble)) != OK ||
-		(error = store_commit_edit(lookup->store, ret_trouble)) != OK)
+	if ((error = store_take_over(lookup->store, verdict->mapping->id, ret_trouble)) != OK)
 		return error;
 	ret->took_over = true;
-	return OK;
+	/* One who observes has seen by now that nothing refuses it; put_into_force() undoes it. */
+	return lookup->use == LOOKUP_SERVES ? store_commit_edit(lookup->store, ret_trouble) : OK;
 }
 
 static enum error put_into_force(struct lookup *lookup, const struct request *request,
-	const struct evidence *evidence, struct store_answer *answer, struct lookup_outcome *ret,
+	const struct presented *evidence, struct store_answer *answer, struct lookup_outcome *ret,
 	struct policy_verdict *verdict, struct store_trouble *ret_trouble)
 {
 	const struct mapping before = *verdict->mapping;
@@ -387,6 +392,8 @@ static enum error put_into_force(struct lookup *lookup, const struct request *re
 		 */
 		tell(lookup, ret_trouble->text);
 		verdict->reason = REASON_MAPPING_DISABLED;
+		verdict->gate = POLICY_GATE_MAPPING;
+		ret->took_over = false;
 		return OK;
 	}
 	/* The account was changed in between, and a credential may be that of the one before. */
@@ -402,8 +409,9 @@ static enum error deliver(struct lookup *lookup, const struct request *request,
 	struct lookup_outcome *ret, struct policy_verdict *verdict,
 	struct store_trouble *ret_trouble)
 {
-	enum error error = delivery_open(lookup->store, request->service, verdict->mapping->account,
-		ret->credential, &ret->credential_length, &ret->concern, ret_trouble);
+	enum error error = delivery_open(lookup->store, lookup->key_path, request->service,
+		verdict->mapping->account, ret->credential, &ret->credential_length, &ret->concern,
+		ret_trouble);
 
 	if (error == OK && ret->credential_length == 0) {
 		verdict->reason = REASON_CREDENTIAL_UNAVAILABLE;
@@ -415,6 +423,7 @@ static enum error deliver(struct lookup *lookup, const struct request *request,
 static void describe(const struct policy_verdict *verdict, struct lookup_outcome *ret)
 {
 	ret->reason = verdict->reason;
+	ret->gate = verdict->gate;
 	ret->has_mapping = verdict->mapping != NULL;
 	if (verdict->mapping) {
 		ret->mapping = *verdict->mapping;
@@ -427,7 +436,7 @@ static void describe(const struct policy_verdict *verdict, struct lookup_outcome
 }
 
 static enum error decide(struct lookup *lookup, const struct request *request,
-	const struct evidence *evidence, struct store_answer *answer, struct lookup_outcome *ret,
+	const struct presented *evidence, struct store_answer *answer, struct lookup_outcome *ret,
 	struct store_trouble *ret_trouble)
 {
 	const bool is_login = request->phase == PHASE_AUTHENTICATE && !answer->is_shadow;
@@ -435,6 +444,9 @@ static enum error decide(struct lookup *lookup, const struct request *request,
 	enum error error;
 
 	ret->is_shadow = request->phase == PHASE_AUTHENTICATE && answer->is_shadow;
+	ret->requires_trust = answer->requires_trust;
+	ret->revocation = answer->revocation;
+	ret->delivers_credential = answer->delivers_credential;
 	error = judge(lookup, request, evidence, answer, ret, &verdict, ret_trouble);
 	if (error == OK && verdict.reason == REASON_ALLOWED && is_login &&
 		answer->delivers_credential && request->credential_wanted)
@@ -477,12 +489,12 @@ enum lookup_state lookup_run(struct lookup *lookup, const struct request *reques
 {
 	uint8_t der[ARMOUR_DER_MAX_BYTES];
 	struct store_trouble trouble = { "" };
-	struct evidence evidence;
+	struct presented evidence;
 	struct store_answer answer;
 	enum error error;
 
 	*ret = (struct lookup_outcome){ 0 };
-	if ((error = evidence_open(request, der, &evidence)) != OK)
+	if ((error = presented_open(request, der, &evidence)) != OK)
 		return give_up(lookup, error, &trouble, may_wait, ret);
 	if (evidence.question.by == STORE_BY_FINGERPRINT)
 		print_fingerprint(evidence.question.digest, ret->fingerprint);

@@ -12,6 +12,7 @@
 #include "errors.h"
 #include "mapping.h"
 #include "messages.h"
+#include "policy.h"
 #include "reason.h"
 #include "store.h"
 
@@ -21,13 +22,18 @@ struct lookup;
 enum lookup_use {
 	LOOKUP_SERVES, /* the daemon, for logins: puts renewals into force, and notes what was used
 			*/
-	LOOKUP_OBSERVES, /* a tool that wants to know what a login would get: does neither */
+	LOOKUP_OBSERVES, /* a tool that wants to know what a login would get: does neither, and
+			  * tries the renewal in a transaction that it undoes */
 };
 
 /* `owner` is the uid beside root that may own and write the database. ERROR_MEMORY. */
 WARN_UNUSED enum error lookup_new(
 	const char *database_path, uid_t owner, enum lookup_use use, struct lookup **ret);
 void lookup_free(struct lookup *lookup);
+
+/* The file with the keys of credentials, in place of the one that systemd passes to the daemon.
+ * Borrowed for the life of the lookup. */
+void lookup_set_key(struct lookup *lookup, const char *path);
 
 enum lookup_state {
 	LOOKUP_DONE,
@@ -36,12 +42,16 @@ enum lookup_state {
 
 struct lookup_outcome {
 	enum reason reason;
-	bool has_mapping; /* the one that decided, also where the answer is no */
+	enum policy_gate gate; /* as in the policy's verdict, of what a database answered */
+	bool has_mapping;      /* the one that decided, also where the answer is no */
 	struct mapping mapping;
 	/* Of the mapping that decided, else of the evidence; "": none of them has one. */
 	char fingerprint[FINGERPRINT_HEX_BYTES + 1];
-	bool is_shadow; /* the service is in shadow mode: the reason is for the log alone */
-	bool took_over; /* a staged mapping was enabled by this lookup */
+	bool is_shadow;      /* the service is in shadow mode: the reason is for the log alone */
+	bool took_over;      /* a staged mapping was enabled by this lookup, or would be */
+	bool requires_trust; /* what the service asks for, where a database answered */
+	enum store_revocation revocation;
+	bool delivers_credential;
 	const char *concern; /* what let the certificate pass with a missing or stale list, or why
 			      * its chain does not hold, in words; NULL: nothing. Lives until the
 			      * next lookup */

@@ -48,17 +48,18 @@ static enum reason check_mapping(const struct policy_case *c, const struct mappi
 }
 
 /* RFC 5280 4.1.2.5: both ends belong to the validity. */
-static enum reason check_certificate(const struct mapping *m, int64_t now_sec)
+static enum reason check_certificate(const struct policy_case *c, const struct mapping *m)
 {
-	if (now_sec < m->not_before_sec)
+	if (c->now_sec < m->not_before_sec)
 		return REASON_CERTIFICATE_NOT_YET_VALID;
-	if (now_sec > m->not_after_sec)
+	if (c->now_sec > m->not_after_sec)
 		return REASON_CERTIFICATE_EXPIRED;
 	return REASON_ALLOWED;
 }
 
-static enum reason check_trust(const struct mapping *m)
+static enum reason check_trust(const struct policy_case *c, const struct mapping *m)
 {
+	(void)c;
 	switch (m->trust) {
 	case MAPPING_TRUST_NOT_REQUIRED:
 	case MAPPING_TRUSTED:
@@ -84,19 +85,35 @@ static enum reason check_account(const struct policy_case *c, const struct mappi
 	return REASON_ALLOWED;
 }
 
-static enum reason check_all(const struct policy_case *c, const struct mapping *m)
-{
-	/* 4. The mapping may be used now. 5. So may the certificate. 6. It is trusted. 7. It stands
-	 * for the account that was asked for. */
-	enum reason reason = check_mapping(c, m);
+/* What is asked of one mapping, in the order of the gates. */
+static const struct {
+	enum policy_gate gate;
+	enum reason (*check)(const struct policy_case *c, const struct mapping *m);
+} mapping_gates[] = {
+	{ POLICY_GATE_MAPPING, check_mapping },
+	{ POLICY_GATE_CERTIFICATE, check_certificate },
+	{ POLICY_GATE_TRUST, check_trust },
+	{ POLICY_GATE_ACCOUNT, check_account },
+};
 
-	if (reason == REASON_ALLOWED)
-		reason = check_certificate(m, c->now_sec);
-	if (reason == REASON_ALLOWED)
-		reason = check_trust(m);
-	if (reason == REASON_ALLOWED)
-		reason = check_account(c, m);
-	return reason;
+static struct policy_verdict check_all(const struct policy_case *c, const struct mapping *m)
+{
+	for (size_t i = 0; i < sizeof mapping_gates / sizeof mapping_gates[0]; i++) {
+		const enum reason reason = mapping_gates[i].check(c, m);
+
+		if (reason != REASON_ALLOWED)
+			return (struct policy_verdict){
+				.reason = reason, .gate = mapping_gates[i].gate, .mapping = m
+			};
+	}
+	return (struct policy_verdict){
+		.reason = REASON_ALLOWED, .gate = POLICY_GATES, .mapping = m
+	};
+}
+
+static struct policy_verdict refuse(enum policy_gate gate, enum reason reason)
+{
+	return (struct policy_verdict){ .reason = reason, .gate = gate };
 }
 
 /* Rows of other accounts count in whatever state they are: disabling alice's row, because her key
@@ -125,20 +142,20 @@ static bool is_ambiguous(const struct policy_case *c)
 /* Of several mappings of one account the first that is allowed decides, else the first. */
 static struct policy_verdict judge_mappings(const struct policy_case *c)
 {
-	struct policy_verdict verdict = { .reason = REASON_UNMAPPED };
+	struct policy_verdict verdict = refuse(POLICY_GATE_FOUND, REASON_UNMAPPED);
 
 	if (is_ambiguous(c))
-		return (struct policy_verdict){ .reason = REASON_AMBIGUOUS };
+		return refuse(POLICY_GATE_FOUND, REASON_AMBIGUOUS);
 	for (size_t i = 0; i < c->mapping_count; i++) {
-		const struct mapping *m = &c->mappings[i];
-		enum reason reason;
+		struct policy_verdict next;
 
-		if (!is_visible(c, m))
+		if (!is_visible(c, &c->mappings[i]))
 			continue;
-		reason = check_all(c, m);
-		if (!verdict.mapping || reason == REASON_ALLOWED || reason == REASON_UNKNOWN)
-			verdict = (struct policy_verdict){ .reason = reason, .mapping = m };
-		if (reason == REASON_ALLOWED || reason == REASON_UNKNOWN)
+		next = check_all(c, &c->mappings[i]);
+		if (!verdict.mapping || next.reason == REASON_ALLOWED ||
+			next.reason == REASON_UNKNOWN)
+			verdict = next;
+		if (next.reason == REASON_ALLOWED || next.reason == REASON_UNKNOWN)
 			break;
 	}
 	verdict.stages = verdict.reason == REASON_ALLOWED && !verdict.mapping->enabled;
@@ -148,19 +165,15 @@ static struct policy_verdict judge_mappings(const struct policy_case *c)
 
 struct policy_verdict policy_decide(const struct policy_case *c)
 {
-	/* 1. The service row is enabled. */
 	if (!c->service_enabled)
-		return (struct policy_verdict){ .reason = REASON_SERVICE_DISABLED };
-
-	/* 2. The evidence is of an accepted kind and whole. */
+		return refuse(POLICY_GATE_SERVICE, REASON_SERVICE_DISABLED);
 	switch (c->evidence) {
 	case POLICY_EVIDENCE_MALFORMED:
-		return (struct policy_verdict){ .reason = REASON_MALFORMED_CERTIFICATE };
+		return refuse(POLICY_GATE_EVIDENCE, REASON_MALFORMED_CERTIFICATE);
 	case POLICY_EVIDENCE_WHOLE:
-		/* 3. A mapping is found, and it is one. */
 		return judge_mappings(c);
 	case POLICY_EVIDENCE_NOT_ACCEPTED:
 		break;
 	}
-	return (struct policy_verdict){ .reason = REASON_EVIDENCE_NOT_ACCEPTED };
+	return refuse(POLICY_GATE_EVIDENCE, REASON_EVIDENCE_NOT_ACCEPTED);
 }

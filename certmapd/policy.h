@@ -26,6 +26,18 @@ enum policy_sharing {
 	POLICY_SHARED_BY_NONE,        /* a name: nor may one account have two of them enabled */
 };
 
+/* The gates that are decided here, in their order. */
+enum policy_gate {
+	POLICY_GATE_SERVICE = 0, /* the service row is enabled */
+	POLICY_GATE_EVIDENCE,    /* the evidence is of an accepted kind and whole */
+	POLICY_GATE_FOUND,       /* a mapping is found, and it is one */
+	POLICY_GATE_MAPPING,     /* it may be used now */
+	POLICY_GATE_CERTIFICATE, /* so may its certificate */
+	POLICY_GATE_TRUST,       /* that is trusted as the service wants it */
+	POLICY_GATE_ACCOUNT,     /* it stands for the account that was asked for */
+	POLICY_GATES,
+};
+
 /* Everything that a decision depends on. Borrowed; zero-initialised it denies. */
 struct policy_case {
 	bool service_enabled;
@@ -43,6 +55,8 @@ struct policy_case {
 
 struct policy_verdict {
 	enum reason reason;            /* zero-initialised: REASON_UNKNOWN, never a yes */
+	enum policy_gate gate;         /* that gave the reason: all before it were passed, and
+					* POLICY_GATES where all were */
 	const struct mapping *mapping; /* the one that decided, NULL where none was found */
 	/* Allowed, and the mapping is staged: it must be enabled, and the one that it replaces
 	 * disabled, before anybody hears of it. */

@@ -77,6 +77,22 @@ enum error store_list_trust(struct store *store, struct span service, store_trus
 	return result == SQLITE_DONE ? OK : store_failed(store, ret_trouble);
 }
 
+enum error store_list_every_trust(struct store *store, store_trust_taker *take, void *context,
+	struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_LIST_EVERY_TRUST,
+		"SELECT id, kind, content FROM trust ORDER BY id", &statement, ret_trouble);
+	int result;
+
+	if (error != OK)
+		return error;
+	while ((result = sqlite3_step(statement)) == SQLITE_ROW)
+		if ((error = take_row(store, statement, take, context, ret_trouble)) != OK)
+			return error;
+	return result == SQLITE_DONE ? OK : store_failed(store, ret_trouble);
+}
+
 enum error store_read_der(struct store *store, int64_t mapping_id, uint8_t *der, size_t capacity,
 	size_t *ret_length, struct store_trouble *ret_trouble)
 {

@@ -26,6 +26,10 @@ typedef enum error store_trust_taker(
 WARN_UNUSED enum error store_list_trust(struct store *store, struct span service,
 	store_trust_taker *take, void *context, struct store_trouble *ret_trouble);
 
+/* Every row, of whatever service. */
+WARN_UNUSED enum error store_list_every_trust(struct store *store, store_trust_taker *take,
+	void *context, struct store_trouble *ret_trouble);
+
 /* Copies the DER of a mapping's certificate. ERROR_MALFORMED: there is none, or it is too long. */
 WARN_UNUSED enum error store_read_der(struct store *store, int64_t mapping_id, uint8_t *der,
 	size_t capacity, size_t *ret_length, struct store_trouble *ret_trouble);

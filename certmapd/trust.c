@@ -269,6 +269,17 @@ enum error trust_add_crl(struct trust_material *material, struct span der, const
 	return OK;
 }
 
+int64_t trust_lists_end_sec(const struct trust_material *material)
+{
+	int64_t end_sec = INT64_MAX;
+
+	for (size_t i = 0; i < material->crl_count; i++)
+		if (material->crls[i]->next_update_sec != CRL_NO_NEXT_UPDATE &&
+			material->crls[i]->next_update_sec < end_sec)
+			end_sec = material->crls[i]->next_update_sec;
+	return end_sec;
+}
+
 /* Cut at a whole character where it is too long. */
 __attribute__((format(printf, 2, 3))) static void explain(
 	struct trust_verdict *verdict, const char *format, ...)

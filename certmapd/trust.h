@@ -39,6 +39,9 @@ WARN_UNUSED enum error trust_add_intermediate(
 WARN_UNUSED enum error trust_add_crl(
 	struct trust_material *material, struct span der, const char **ret_problem);
 
+/* When the first of its lists becomes stale; INT64_MAX: none does. */
+int64_t trust_lists_end_sec(const struct trust_material *material);
+
 enum trust_revocation {
 	TRUST_REVOCATION_REQUIRE = 0, /* a list that is missing or stale refuses */
 	TRUST_REVOCATION_PREFER,      /* it lets pass, and the verdict is degraded */

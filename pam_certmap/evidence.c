@@ -12,12 +12,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "measure.h"
+
 static const char lacks_variable[] = "the variable is not set";
 static const char ignored_variable[] =
 	"the variable is ignored: this program runs with privileges that its caller lacks "
 	"(AT_SECURE), so the caller may have written it";
 static const char doubled_variable[] =
-	"the variable is in the environment twice: one of them came from elsewhere than the service's "
+	"the variable is in the environment twice: one of them came from elsewhere than the "
+	"service's "
 	"own handshake, such as the environment that it was started with";
 static const char left_out_variable[] =
 	"the variable is not set although TLS_CLIENT_S_DN is: ProFTPD leaves out a certificate "
@@ -64,7 +67,8 @@ static const char *find_variable(const char *name, const char **ret_what)
 	return NULL;
 }
 
-/* One thing that is there twice is not "no certificate", which would let an *accept* stack go on. */
+/* One thing that is there twice is not "no certificate", which would let an *accept* stack go on.
+ */
 static enum reason reason_of(const char *what)
 {
 	return what == doubled_variable ? REASON_MALFORMED_CERTIFICATE : REASON_NO_CERTIFICATE;
@@ -205,21 +209,6 @@ static bool obtain_first(pam_handle_t *pamh, const struct options *options, cons
 		return obtain_user(pamh, ret, ret_outcome);
 	}
 	return outcome_refuse(REASON_MISCONFIGURED, "no source of evidence", ret_outcome);
-}
-
-/* Bounded before anything looks at it. */
-static bool measure(const char *text, size_t max_bytes, const char *too_long, const char *name,
-	struct span *ret, struct outcome *ret_outcome)
-{
-	const size_t length = strnlen(text, max_bytes + 1);
-
-	if (length == 0)
-		return refuse(REASON_NO_CERTIFICATE, "the service supplied empty text", name,
-			ret_outcome);
-	if (length > max_bytes)
-		return refuse(REASON_MALFORMED_CERTIFICATE, too_long, name, ret_outcome);
-	*ret = span_of(text, length);
-	return true;
 }
 
 static const char *name_of_first(const struct options *options)

@@ -38,20 +38,28 @@ static enum error explain(
 	return ERROR_STORE;
 }
 
-enum error ask_lookup(const struct ctl *ctl, struct lookup *lookup, const struct request *request,
+enum error ask_outcome(const struct ctl *ctl, struct lookup *lookup, const struct request *request,
 	struct lookup_outcome *ret, struct store_trouble *ret_trouble)
 {
 	const uint64_t end_usec = monotonic_usec() + (uint64_t)ctl->wait_sec * 1000000;
-	struct lookup_outcome outcome;
 	bool may_wait = true;
 
-	while (lookup_run(lookup, request, may_wait, &outcome) == LOOKUP_WAITS) {
+	while (lookup_run(lookup, request, may_wait, ret) == LOOKUP_WAITS) {
 		may_wait = monotonic_usec() < end_usec;
 		if (may_wait)
 			let_time_pass(lookup);
 	}
-	if (outcome.reason == REASON_UNAVAILABLE)
-		return explain(ctl, lookup, ret_trouble);
+	return ret->reason == REASON_UNAVAILABLE ? explain(ctl, lookup, ret_trouble) : OK;
+}
+
+enum error ask_lookup(const struct ctl *ctl, struct lookup *lookup, const struct request *request,
+	struct lookup_outcome *ret, struct store_trouble *ret_trouble)
+{
+	struct lookup_outcome outcome;
+	enum error error = ask_outcome(ctl, lookup, request, &outcome, ret_trouble);
+
+	if (error != OK)
+		return error;
 	/* A service in shadow mode lets nobody in by certmap, whatever it would say. */
 	if (outcome.is_shadow)
 		outcome.reason = REASON_NO_CERTIFICATE;

@@ -8,6 +8,13 @@
 #include "ctl.h"
 #include "lookup.h"
 
+/* *ret is filled in any case. OK: with a reason that was found out. ERROR_DEADLINE: not within the
+ * time of --wait; ERROR_STORE: the database can't be used; *ret is `unavailable` then, which is
+ * what a login would get, and *ret_trouble says why. */
+WARN_UNUSED enum error ask_outcome(const struct ctl *ctl, struct lookup *lookup,
+	const struct request *request, struct lookup_outcome *ret,
+	struct store_trouble *ret_trouble);
+
 /* OK: *ret holds a reason that was found out, never `unavailable`. ERROR_DEADLINE: not within the
  * time of --wait. ERROR_STORE, ERROR_MEMORY. *ret_trouble says why. */
 WARN_UNUSED enum error ask_lookup(const struct ctl *ctl, struct lookup *lookup,

@@ -69,20 +69,31 @@ static enum error open_certificate(
 	return OK;
 }
 
+enum ctl_status certfile_load(const char *name, uint8_t *bytes, size_t capacity, size_t *ret_length)
+{
+	char shown[256];
+	const ssize_t length = read_file(name, bytes, capacity);
+
+	if (length < 0) {
+		ctl_warn("%s: %s%s", print_shown(span_of_string(name), shown, sizeof shown),
+			strerror(errno), errno == EISDIR ? ": name the file in it" : "");
+		return CTL_REFUSED;
+	}
+	*ret_length = (size_t)length;
+	return CTL_DONE;
+}
+
 enum ctl_status certfile_read(const char *name, struct certfile *ret)
 {
 	static uint8_t bytes[STORE_CERTIFICATE_MAX_BYTES + 1];
 	char problem[ENROLMENT_PROBLEM_BYTES], shown[256], words[ENROLMENT_PROBLEM_BYTES];
-	ssize_t length;
+	size_t length;
 	enum error error;
 
-	print_shown(span_of_string(name), shown, sizeof shown);
-	if ((length = read_file(name, bytes, sizeof bytes)) < 0) {
-		ctl_warn("%s: %s%s", shown, strerror(errno),
-			errno == EISDIR ? ": name the file in it" : "");
+	if (certfile_load(name, bytes, sizeof bytes, &length) != CTL_DONE)
 		return CTL_REFUSED;
-	}
-	if ((error = open_certificate(span_of(bytes, (size_t)length), ret, problem)) != OK)
+	print_shown(span_of_string(name), shown, sizeof shown);
+	if ((error = open_certificate(span_of(bytes, length), ret, problem)) != OK)
 		ctl_warn("%s: %s", shown, error_text(error));
 	else if (problem[0] != '\0')
 		ctl_warn("%s: %s; nothing was changed", shown,

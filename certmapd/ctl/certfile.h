@@ -19,6 +19,11 @@ struct certfile {
 	struct certificate_facts facts;
 };
 
+/* Reads the bytes of the file `name`, whatever they are, up to `capacity` of them; what is too long
+ * fills all of it. CTL_REFUSED: it could not be read, and that has been said. */
+WARN_UNUSED enum ctl_status certfile_load(
+	const char *name, uint8_t *bytes, size_t capacity, size_t *ret_length);
+
 /* Reads the one certificate of the file `name`, "-" being the standard input. CTL_REFUSED: it could
  * not be read or is not one certificate, and that has been said. */
 WARN_UNUSED enum ctl_status certfile_read(const char *name, struct certfile *ret);

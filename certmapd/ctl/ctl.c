@@ -39,6 +39,8 @@ static const struct verb table[] = {
 	{ "service", ctl_service, "show and set the policy of services" },
 	{ "trust", ctl_trust, "keep the authorities that certificates must come from" },
 	{ "crl", ctl_crl, "keep the revocation lists" },
+	{ "explain", ctl_explain, "say why a login would be refused, gate by gate" },
+	{ "verify", ctl_verify, "look for what is wrong, in the database and in /etc/pam.d" },
 	{ "credential", ctl_credential, "store the passwords that sessions get" },
 	{ "import", ctl_import, "map many certificates at once" },
 	{ "export", ctl_export, "write mappings down for another program" },

@@ -40,19 +40,10 @@ extern const struct argp_child ctl_change_children[];
  * usage ends the process. */
 typedef enum ctl_status ctl_verb(struct ctl *ctl, int argc, char **argv);
 
-ctl_verb ctl_init, ctl_migrate, ctl_add, ctl_list, ctl_remove, ctl_import, ctl_export,
-	ctl_authorized_keys, ctl_credential;
-ctl_verb ctl_enable;
-ctl_verb ctl_disable;
-ctl_verb ctl_renew;
-ctl_verb ctl_history;
-ctl_verb ctl_show;
-
-ctl_verb ctl_expiring;
+ctl_verb ctl_init, ctl_migrate, ctl_add, ctl_show, ctl_renew, ctl_enable, ctl_disable, ctl_remove,
+	ctl_list, ctl_history, ctl_expiring, ctl_service, ctl_trust, ctl_crl, ctl_explain,
+	ctl_verify, ctl_credential, ctl_import, ctl_export, ctl_authorized_keys;
 ctl_verb ctl_status_verb; /* enum ctl_status has the shorter name */
-ctl_verb ctl_service;
-ctl_verb ctl_trust;
-ctl_verb ctl_crl;
 
 /* Decimal digits alone. False: no number from `lowest`, which is not negative, to `highest`. */
 WARN_UNUSED bool ctl_read_number(const char *text, int64_t lowest, int64_t highest, int64_t *ret);

@@ -13,11 +13,21 @@
 /* Without it `--json' is wrong usage, and nothing else here is called. */
 extern const bool json_is_built;
 
+struct json_rows;
+
 struct json_field {
 	const char *name;
-	struct span text; /* not there, and no number: null */
+	struct span text; /* not there, and nothing of what follows: null */
 	bool is_number;
 	int64_t number;
+	bool is_flag;                 /* true or false, whether `number` is 1 or 0 */
+	const struct json_rows *rows; /* an array of objects; NULL: it is none */
+};
+
+/* `count` objects of `width` fields, one behind the other. Borrowed. */
+struct json_rows {
+	const struct json_field *fields;
+	size_t width, count;
 };
 
 /* Prints an object of these fields to stdout, in one line without its end. It is ASCII without

@@ -44,10 +44,30 @@ static json_t *mend_string(struct span text)
 	return string;
 }
 
+static enum error make_object(const struct json_field *fields, size_t count, json_t **ret);
+
+/* NULL: out of memory. */
+static json_t *make_array(const struct json_rows *rows)
+{
+	json_t *array = json_array(), *object;
+
+	for (size_t i = 0; array && i < rows->count; i++)
+		if (make_object(rows->fields + i * rows->width, rows->width, &object) != OK ||
+			json_array_append_new(array, object) != 0) {
+			json_decref(array);
+			return NULL;
+		}
+	return array;
+}
+
 static json_t *make_value(const struct json_field *field)
 {
 	json_t *string;
 
+	if (field->rows)
+		return make_array(field->rows);
+	if (field->is_flag)
+		return json_boolean(field->number != 0);
 	if (field->is_number)
 		return json_integer(field->number);
 	if (!span_is_present(field->text))

@@ -63,7 +63,9 @@ def test_families_offer_their_verbs(family):
 
 def test_every_verb_offers_the_options_of_its_help():
     for verb in every_verb():
-        named = set(re.findall(r"--[a-z][a-z-]*", ctl(*verb, "--usage").out)) - {"--usage"}
+        named = set(re.findall(r"^ +(?:-., )?(--[a-z][a-z-]*)", ctl(*verb, "--help").out,
+                               re.MULTILINE)) - {"--usage"}
+        assert "--help" in named
         offered = complete(*verb, "--")
         assert named <= set(offered) and "--help" in offered, verb
         assert len(offered) == len(set(offered))

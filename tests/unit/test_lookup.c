@@ -533,6 +533,43 @@ static void nothing_else_puts_a_staged_certificate_into_force(void **state)
 	free((void *)renewed.bytes);
 }
 
+static struct lookup_outcome observe(struct scene *s, const struct request *request)
+{
+	struct lookup_outcome outcome = { 0 };
+	struct lookup *observer;
+
+	assert_int_equal(lookup_new(s->f.path, geteuid(), LOOKUP_OBSERVES, &observer), OK);
+	assert_int_equal(lookup_run(observer, request, true, &outcome), LOOKUP_DONE);
+	lookup_free(observer);
+	return outcome;
+}
+
+static void who_observes_sees_what_a_staged_certificate_would_get_and_changes_nothing(void **state)
+{
+	struct scene *s = *state;
+	char *pem;
+	struct span renewed = stage_renewal(s, &pem), third = fixture_certificate("alice");
+	struct request request = ask_with("alice", span_of_string(pem));
+	struct lookup_outcome outcome = observe(s, &request);
+	const int64_t changes = fixture_number(&s->f, "SELECT count(*) FROM history");
+
+	assert_int_equal(outcome.reason, REASON_ALLOWED);
+	assert_true(outcome.took_over);
+	assert_int_equal(outcome.mapping.id, 2);
+	assert_int_equal(enabled_id(s), 1);
+	/* What the schema would refuse, it refuses here. */
+	fixture_run(&s->f, "DELETE FROM mapping WHERE id = 1");
+	fixture_map(&s->f, "*", "alice", third);
+	outcome = observe(s, &request);
+	assert_int_equal(outcome.reason, REASON_MAPPING_DISABLED);
+	assert_int_equal(outcome.gate, POLICY_GATE_MAPPING);
+	assert_false(outcome.took_over);
+	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM history"), changes + 2);
+	free(pem);
+	free((void *)renewed.bytes);
+	free((void *)third.bytes);
+}
+
 static void a_renewal_without_a_write_lock_is_unavailable_and_comes_later(void **state)
 {
 	struct scene *s = *state;
@@ -681,6 +718,8 @@ int main(void)
 		lookup_test(one_name_must_stand_on_one_mapping_alone),
 		lookup_test(the_first_login_with_a_staged_certificate_puts_it_into_force),
 		lookup_test(nothing_else_puts_a_staged_certificate_into_force),
+		lookup_test(
+			who_observes_sees_what_a_staged_certificate_would_get_and_changes_nothing),
 		lookup_test(a_renewal_without_a_write_lock_is_unavailable_and_comes_later),
 		lookup_test(a_renewal_takes_force_when_the_other_mapping_is_gone),
 		lookup_test(a_shadowed_service_is_watched_and_never_allowed),

@@ -15,6 +15,7 @@
 struct gate {
 	const char *name;
 	enum reason reason;
+	enum policy_gate gate;
 	void (*break_it)(struct policy_case *c, struct mapping *m);
 };
 
@@ -109,21 +110,24 @@ static void ask_for_another(struct policy_case *c, struct mapping *m)
 }
 
 static const struct gate gates[] = {
-	{ "service disabled", REASON_SERVICE_DISABLED, disable_service },
-	{ "kind not accepted", REASON_EVIDENCE_NOT_ACCEPTED, refuse_kind },
-	{ "evidence malformed", REASON_MALFORMED_CERTIFICATE, break_evidence },
-	{ "no mapping", REASON_UNMAPPED, lose_mapping },
-	{ "other bytes", REASON_UNMAPPED, differ_in_bytes },
-	{ "mapping disabled", REASON_MAPPING_DISABLED, disable_mapping },
-	{ "mapping not yet valid", REASON_MAPPING_NOT_YET_VALID, begin_later },
-	{ "mapping expired", REASON_MAPPING_EXPIRED, end_earlier },
-	{ "certificate not yet valid", REASON_CERTIFICATE_NOT_YET_VALID, certify_later },
-	{ "certificate expired", REASON_CERTIFICATE_EXPIRED, certify_earlier },
-	{ "untrusted issuer", REASON_UNTRUSTED_ISSUER, doubt_issuer },
-	{ "wrong usage", REASON_WRONG_USAGE, misuse },
-	{ "revoked", REASON_REVOKED, revoke },
-	{ "revocation unknown", REASON_REVOCATION_UNKNOWN, lose_list },
-	{ "another account", REASON_ACCOUNT_MISMATCH, ask_for_another },
+	{ "service disabled", REASON_SERVICE_DISABLED, POLICY_GATE_SERVICE, disable_service },
+	{ "kind not accepted", REASON_EVIDENCE_NOT_ACCEPTED, POLICY_GATE_EVIDENCE, refuse_kind },
+	{ "evidence malformed", REASON_MALFORMED_CERTIFICATE, POLICY_GATE_EVIDENCE,
+		break_evidence },
+	{ "no mapping", REASON_UNMAPPED, POLICY_GATE_FOUND, lose_mapping },
+	{ "other bytes", REASON_UNMAPPED, POLICY_GATE_FOUND, differ_in_bytes },
+	{ "mapping disabled", REASON_MAPPING_DISABLED, POLICY_GATE_MAPPING, disable_mapping },
+	{ "mapping not yet valid", REASON_MAPPING_NOT_YET_VALID, POLICY_GATE_MAPPING, begin_later },
+	{ "mapping expired", REASON_MAPPING_EXPIRED, POLICY_GATE_MAPPING, end_earlier },
+	{ "certificate not yet valid", REASON_CERTIFICATE_NOT_YET_VALID, POLICY_GATE_CERTIFICATE,
+		certify_later },
+	{ "certificate expired", REASON_CERTIFICATE_EXPIRED, POLICY_GATE_CERTIFICATE,
+		certify_earlier },
+	{ "untrusted issuer", REASON_UNTRUSTED_ISSUER, POLICY_GATE_TRUST, doubt_issuer },
+	{ "wrong usage", REASON_WRONG_USAGE, POLICY_GATE_TRUST, misuse },
+	{ "revoked", REASON_REVOKED, POLICY_GATE_TRUST, revoke },
+	{ "revocation unknown", REASON_REVOCATION_UNKNOWN, POLICY_GATE_TRUST, lose_list },
+	{ "another account", REASON_ACCOUNT_MISMATCH, POLICY_GATE_ACCOUNT, ask_for_another },
 };
 
 #define GATES (sizeof gates / sizeof gates[0])
@@ -267,7 +271,8 @@ static void each_gate_names_its_reason(void **state)
 		struct policy_case c = sound_case(&m, 1);
 
 		gates[i].break_it(&c, &m);
-		if (policy_decide(&c).reason != gates[i].reason)
+		if (policy_decide(&c).reason != gates[i].reason ||
+			policy_decide(&c).gate != gates[i].gate)
 			fail_msg("%s", gates[i].name);
 	}
 }
@@ -297,7 +302,8 @@ static void of_two_failing_gates_the_first_names_the_reason(void **state)
 				continue;
 			gates[j].break_it(&c, &m);
 			gates[i].break_it(&c, &m);
-			if (policy_decide(&c).reason != gates[i].reason)
+			if (policy_decide(&c).reason != gates[i].reason ||
+				policy_decide(&c).gate != gates[i].gate)
 				fail_msg("%s and %s", gates[i].name, gates[j].name);
 		}
 }
@@ -360,6 +366,7 @@ static void set_mode_asks_for_no_account(void **state)
 	c.match = false;
 	c.asked = (struct span){ 0 };
 	assert_int_equal(policy_decide(&c).reason, REASON_ALLOWED);
+	assert_int_equal(policy_decide(&c).gate, POLICY_GATES);
 	c.asked = span_of_string("bob");
 	assert_int_equal(policy_decide(&c).reason, REASON_ALLOWED);
 }

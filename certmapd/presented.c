@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* evidence.c owns the reading of each kind of evidence. */
-#include "evidence.h"
+/* presented.c owns the reading of each kind of evidence. */
+#include "presented.h"
 
 #include "certificate.h"
 #include "sshkey.h"
@@ -44,41 +44,41 @@ static bool read_digest(struct span text, uint8_t ret[FINGERPRINT_BYTES])
 }
 
 static enum error open_certificate(
-	const struct request *request, uint8_t *der, struct evidence *evidence)
+	const struct request *request, uint8_t *der, struct presented *presented)
 {
 	size_t length;
 
 	if (armour_open_text(request->evidence, der, ARMOUR_DER_MAX_BYTES, &length) !=
 		ARMOUR_OPENED)
 		return OK;
-	evidence->finding = POLICY_EVIDENCE_WHOLE;
-	evidence->question.by = STORE_BY_FINGERPRINT;
-	evidence->question.der = span_of(der, length);
-	return certificate_fingerprint(evidence->question.der, evidence->question.digest);
+	presented->finding = POLICY_EVIDENCE_WHOLE;
+	presented->question.by = STORE_BY_FINGERPRINT;
+	presented->question.der = span_of(der, length);
+	return certificate_fingerprint(presented->question.der, presented->question.digest);
 }
 
-static void open_fingerprint(const struct request *request, struct evidence *evidence)
+static void open_fingerprint(const struct request *request, struct presented *presented)
 {
-	if (!read_digest(request->evidence, evidence->question.digest))
+	if (!read_digest(request->evidence, presented->question.digest))
 		return;
-	evidence->finding = POLICY_EVIDENCE_WHOLE;
-	evidence->question.by = STORE_BY_FINGERPRINT;
+	presented->finding = POLICY_EVIDENCE_WHOLE;
+	presented->question.by = STORE_BY_FINGERPRINT;
 }
 
 /* The digest of a SubjectPublicKeyInfo, or a key as sshd hands it over. */
-static enum error open_key(const struct request *request, struct evidence *evidence)
+static enum error open_key(const struct request *request, struct presented *presented)
 {
 	uint8_t spki[SSHKEY_MAX_BYTES];
 	size_t length;
 	enum error error = OK;
 
-	if (!read_digest(request->evidence, evidence->question.digest)) {
+	if (!read_digest(request->evidence, presented->question.digest)) {
 		if (!sshkey_read(request->evidence, spki, &length))
 			return OK;
-		error = certificate_fingerprint(span_of(spki, length), evidence->question.digest);
+		error = certificate_fingerprint(span_of(spki, length), presented->question.digest);
 	}
-	evidence->finding = POLICY_EVIDENCE_WHOLE;
-	evidence->question.by = STORE_BY_KEY;
+	presented->finding = POLICY_EVIDENCE_WHOLE;
+	presented->question.by = STORE_BY_KEY;
 	return error;
 }
 
@@ -88,50 +88,50 @@ static bool is_name(struct span text)
 	return span_is_present(text) && text.length > 0 && !memchr(text.bytes, 0, text.length);
 }
 
-static void open_names(const struct request *request, enum store_by by, struct evidence *evidence)
+static void open_names(const struct request *request, enum store_by by, struct presented *presented)
 {
 	if (!is_name(request->evidence) ||
 		(by == STORE_BY_NAMES && !is_name(request->evidence_second)))
 		return;
-	evidence->finding = POLICY_EVIDENCE_WHOLE;
-	evidence->question.by = by;
-	evidence->question.first = request->evidence;
-	evidence->question.second = request->evidence_second;
+	presented->finding = POLICY_EVIDENCE_WHOLE;
+	presented->question.by = by;
+	presented->question.first = request->evidence;
+	presented->question.second = request->evidence_second;
 }
 
 /* What the stack line called its evidence is what it is: nothing is inferred from one kind to
  * another. The account phase asks whether what an authenticate found still stands, and names it by
  * its fingerprint alone. */
-enum error evidence_open(
-	const struct request *request, uint8_t der[ARMOUR_DER_MAX_BYTES], struct evidence *ret)
+enum error presented_open(
+	const struct request *request, uint8_t der[ARMOUR_DER_MAX_BYTES], struct presented *ret)
 {
-	struct evidence evidence = { .finding = POLICY_EVIDENCE_MALFORMED };
+	struct presented presented = { .finding = POLICY_EVIDENCE_MALFORMED };
 	enum error error = OK;
 
-	evidence.question.service = request->service;
+	presented.question.service = request->service;
 	if (request->phase == PHASE_ACCOUNT && request->kind != EVIDENCE_FINGERPRINT) {
-		evidence.finding = POLICY_EVIDENCE_NOT_ACCEPTED;
-		*ret = evidence;
+		presented.finding = POLICY_EVIDENCE_NOT_ACCEPTED;
+		*ret = presented;
 		return OK;
 	}
 	switch (request->kind) {
 	case EVIDENCE_CERTIFICATE:
-		error = open_certificate(request, der, &evidence);
+		error = open_certificate(request, der, &presented);
 		break;
 	case EVIDENCE_FINGERPRINT:
-		open_fingerprint(request, &evidence);
+		open_fingerprint(request, &presented);
 		break;
 	case EVIDENCE_KEY:
-		error = open_key(request, &evidence);
+		error = open_key(request, &presented);
 		break;
 	case EVIDENCE_NAMES:
-		open_names(request, STORE_BY_NAMES, &evidence);
+		open_names(request, STORE_BY_NAMES, &presented);
 		break;
 	case EVIDENCE_NAME:
-		open_names(request, STORE_BY_NAME, &evidence);
+		open_names(request, STORE_BY_NAME, &presented);
 		break;
 	}
 	if (error == OK)
-		*ret = evidence;
+		*ret = presented;
 	return error;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * evidence.h owns the way from what a service presented to the question that the store is asked:
+ * presented.h owns the way from what a service presented to the question that the store is asked:
  * armour off, hashed, never parsed.
  */
 #pragma once
@@ -12,7 +12,7 @@
 #include "store.h"
 
 /* The evidence of a request, opened. */
-struct evidence {
+struct presented {
 	enum policy_evidence finding;
 	struct store_question question; /* STORE_BY_NOTHING unless the evidence is whole */
 };
@@ -20,5 +20,5 @@ struct evidence {
 /* Opens the evidence of a request. *ret borrows from the request and from `der`, the room for an
  * opened certificate. What is wrong with the evidence is an answer; ERROR_MEMORY and ERROR_SYSTEM:
  * we could not find out. */
-WARN_UNUSED enum error evidence_open(
-	const struct request *request, uint8_t der[ARMOUR_DER_MAX_BYTES], struct evidence *ret);
+WARN_UNUSED enum error presented_open(
+	const struct request *request, uint8_t der[ARMOUR_DER_MAX_BYTES], struct presented *ret);

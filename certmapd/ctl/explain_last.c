@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* explain_last.c owns the table of refusals. */
+#include "explain_last.h"
+
+#include "json.h"
+#include "narrate.h"
+#include "print.h"
+#include "table.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CELL_MAX_BYTES 300u
+#define SHORT_FINGERPRINT_BYTES 12u
+#define SHORT_ID_BYTES 8u
+#define USEC_PER_SEC 1000000u
+
+enum column { WHEN, SERVICE, USER, ACCOUNT, REASON, FINGERPRINT, HOST, ID, COLUMNS };
+
+static const struct table_column columns[COLUMNS] = {
+	[WHEN] = { .name = "WHEN" },
+	[SERVICE] = { .name = "SERVICE" },
+	[USER] = { .name = "USER", .is_cuttable = true },
+	[ACCOUNT] = { .name = "ACCOUNT", .is_cuttable = true },
+	[REASON] = { .name = "REASON" },
+	[FINGERPRINT] = { .name = "SHA-256" },
+	[HOST] = { .name = "HOST", .is_cuttable = true },
+	[ID] = { .name = "ID" },
+};
+
+static void print_when(const struct refusal *refusal, char ret[32])
+{
+	const time_t when = (time_t)(refusal->at_usec / USEC_PER_SEC);
+	struct tm parts;
+
+	if (!gmtime_r(&when, &parts) || strftime(ret, 32, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+		snprintf(ret, 32, "-");
+}
+
+static struct span span_or_none(const char *text)
+{
+	return text[0] ? span_of_string(text) : (struct span){ 0 };
+}
+
+static struct span beginning(const char *text, size_t length, bool is_whole)
+{
+	struct span span = span_or_none(text);
+
+	if (!is_whole && span.length > length)
+		span.length = length;
+	return span;
+}
+
+static enum error add_row(struct table *table, const struct refusal *refusal, bool is_whole)
+{
+	char when[32], shown[COLUMNS][CELL_MAX_BYTES];
+	const char *cells[COLUMNS];
+	const struct span spans[COLUMNS] = {
+		[WHEN] = span_of_string(when),
+		[SERVICE] = span_or_none(refusal->service),
+		[USER] = span_or_none(refusal->asked),
+		[ACCOUNT] = span_or_none(refusal->account),
+		[REASON] = span_or_none(refusal->reason),
+		[FINGERPRINT] = beginning(refusal->fingerprint, SHORT_FINGERPRINT_BYTES, is_whole),
+		[HOST] = span_or_none(refusal->host),
+		[ID] = beginning(refusal->id, SHORT_ID_BYTES, is_whole),
+	};
+
+	print_when(refusal, when);
+	for (size_t i = 0; i < COLUMNS; i++)
+		cells[i] = print_shown(
+			i == WHEN ? span_of_string(when) : spans[i], shown[i], sizeof shown[i]);
+	return table_add(table, cells);
+}
+
+static enum error print_table(const struct refusal *list, size_t count, bool is_whole)
+{
+	struct table *table = NULL;
+	enum error error = table_new(columns, COLUMNS, &table);
+
+	for (size_t i = 0; i < count && error == OK; i++)
+		error = add_row(table, &list[i], is_whole);
+	if (error == OK)
+		error = table_print(table);
+	table_free(table);
+	return error;
+}
+
+static enum error print_array(const struct refusal *list, size_t count)
+{
+	enum error error = OK;
+
+	putchar('[');
+	for (size_t i = 0; i < count && error == OK; i++) {
+		const struct refusal *r = &list[i];
+		const struct json_field fields[] = {
+			{ .name = "at",
+				.is_number = true,
+				.number = (int64_t)(r->at_usec / USEC_PER_SEC) },
+			{ .name = "service", .text = span_or_none(r->service) },
+			{ .name = "type", .text = span_or_none(r->type) },
+			{ .name = "user", .text = span_or_none(r->asked) },
+			{ .name = "account", .text = span_or_none(r->account) },
+			{ .name = "reason", .text = span_or_none(r->reason) },
+			{ .name = "what", .text = span_or_none(r->what) },
+			{ .name = "fingerprint", .text = span_or_none(r->fingerprint) },
+			{ .name = "remote_host", .text = span_or_none(r->host) },
+			{ .name = "id", .text = span_or_none(r->id) },
+		};
+
+		fputs(i > 0 ? ",\n" : "\n", stdout);
+		error = json_print(fields, sizeof fields / sizeof fields[0]);
+	}
+	fputs(count > 0 ? "\n]\n" : "]\n", stdout);
+	return error;
+}
+
+/* Without a fingerprint there was no certificate, or nobody got as far as looking at it. */
+static enum ctl_status explain_one(
+	const struct ctl *ctl, const struct refusal *refusal, const struct explain_case *asked)
+{
+	struct explain_case now = *asked;
+	char what[CELL_MAX_BYTES];
+
+	if (refusal->what[0] && !ctl->json) {
+		print_shown(span_of_string(refusal->what), what, sizeof what);
+		narrate_print("what", sizeof "what     " - 1, what);
+	}
+	now.certificate = refusal->fingerprint[0] ? refusal->fingerprint : NULL;
+	now.service = refusal->service;
+	now.user = refusal->asked[0] ? refusal->asked : NULL;
+	if (!ctl->json)
+		puts("\nThe same login now:\n");
+	return explain_case(ctl, &now);
+}
+
+static enum ctl_status show(const struct ctl *ctl, const struct refusals_question *question,
+	const struct explain_case *asked, const struct refusal *list, size_t count)
+{
+	const struct store_trouble none = { "" };
+	const bool is_one = count == 1 && (question->limit == 1 || question->id);
+	enum error error = OK;
+
+	if (count == 0)
+		ctl_warn(question->id ? "no refusal with this id is in the journal"
+				      : "the journal has no such refusals");
+	if (ctl->json && !is_one)
+		error = print_array(list, count);
+	else if (!ctl->json && count > 0)
+		error = print_table(list, count, asked->is_verbose);
+	if (error != OK)
+		return ctl_fail(ctl, error, &none);
+	if (count == 0 && question->id)
+		return CTL_REFUSED;
+	return is_one && list[0].service[0] ? explain_one(ctl, &list[0], asked) : CTL_DONE;
+}
+
+enum ctl_status explain_last(const struct ctl *ctl, const struct refusals_question *question,
+	const struct explain_case *asked)
+{
+	struct refusal *list = NULL;
+	size_t count = 0;
+	enum ctl_status status;
+	const enum error error = refusals_read(question, &list, &count);
+
+	if (error != OK) {
+		ctl_warn("the journal can't be read: %s",
+			error == ERROR_SYSTEM ? strerror(errno) : error_text(error));
+		return CTL_REFUSED;
+	}
+	status = show(ctl, question, asked, list, count);
+	free(list);
+	return status;
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* explain_verb.c owns the arguments of the verb that answers: why was I refused? */
+#include "ctl.h"
+
+#include "explain_last.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* A screenful; and as far back as somebody remembers what he did. */
+#define LAST_DEFAULT 20u
+#define LAST_MAX 10000
+#define SINCE_DEFAULT_SEC (7 * 86400)
+
+struct arguments {
+	struct ctl *ctl;
+	struct explain_case asked;
+	struct refusals_question last;
+	bool wants_last;
+};
+
+enum {
+	OPTION_LINE = 0x100,
+	OPTION_ACCEPT,
+	OPTION_CONFDIR,
+	OPTION_RUN_AS,
+	OPTION_KEY,
+	OPTION_LAST,
+	OPTION_ID,
+	OPTION_SINCE,
+	OPTION_JOURNAL,
+};
+
+static const struct argp_option options[] = {
+	{ "service", 's', "NAME", 0, "At this PAM service", 0 },
+	{ "user", 'u', "NAME", 0, "With this account asked for; without it, with none", 0 },
+	{ "verbose", 'v', NULL, 0, "Show fingerprints whole", 0 },
+	{ "accept", OPTION_ACCEPT, "KIND", 0,
+		"By the line with this accept=, where there are several", 0 },
+	{ "line", OPTION_LINE, "WORDS", 0,
+		"By a line with these options in place of the one of the service's stack", 0 },
+	{ "confdir", OPTION_CONFDIR, "DIRECTORY", 0, "Read stacks here and not in /etc/pam.d", 0 },
+	{ "run-as", OPTION_RUN_AS, "USER", 0, "With a service that runs as this user (root)", 0 },
+	{ "key", OPTION_KEY, "FILE", 0, "The key of stored credentials, see `credential'", 0 },
+	{ "last", OPTION_LAST, "N", OPTION_ARG_OPTIONAL,
+		"Show the last N refusals of the journal (20); with --last=1, explain it", 1 },
+	{ "id", OPTION_ID, "ID", 0, "Explain the refusal with this correlation id", 1 },
+	{ "since", OPTION_SINCE, "TIME", 0,
+		"Look no further back: 2h, 30m, 7d or YYYY-MM-DD [HH:MM] in UTC (7d)", 1 },
+	{ "journal", OPTION_JOURNAL, "DIRECTORY", 0, "Read the journal in this directory", 1 },
+	{ 0 },
+};
+
+static uint64_t usec_of(int64_t time_sec)
+{
+	return time_sec > 0 ? (uint64_t)time_sec * 1000000u : 0;
+}
+
+static bool read_age(const char *value, int64_t *ret_sec)
+{
+	char *end;
+	const long count = strtol(value, &end, 10);
+	const int64_t unit_sec = *end == 'm' ? 60 : *end == 'h' ? 3600 : *end == 'd' ? 86400 : 0;
+
+	if (!isdigit((unsigned char)value[0]) || unit_sec == 0 || end[1] != '\0' ||
+		count > INT32_MAX)
+		return false;
+	*ret_sec = time(NULL) - count * unit_sec;
+	return true;
+}
+
+static bool read_since(const char *value, int64_t *ret_sec)
+{
+	static const char *const forms[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d" };
+
+	if (read_age(value, ret_sec))
+		return true;
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+		struct tm parts = { 0 };
+		const char *end = strptime(value, forms[i], &parts);
+
+		if (end && *end == '\0') {
+			*ret_sec = timegm(&parts);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void take_since(
+	struct arguments *arguments, const char *value, const struct argp_state *state)
+{
+	int64_t since_sec = 0;
+
+	if (!read_since(value, &since_sec))
+		argp_error(state, "--since: '%s' is no time such as 2h, 7d or 2027-01-31 18:00",
+			value);
+	arguments->last.since_usec = usec_of(since_sec);
+}
+
+static void take_limit(
+	struct arguments *arguments, const char *value, const struct argp_state *state)
+{
+	int64_t limit = LAST_DEFAULT;
+
+	if (value && !ctl_read_number(value, 1, LAST_MAX, &limit))
+		argp_error(state, "--last: '%s' is no number from 1 to %d", value, LAST_MAX);
+	arguments->last.limit = (size_t)limit;
+	arguments->wants_last = true;
+}
+
+/* `--last 5': what looks like a certificate's name is the number. */
+static void check_last(struct arguments *arguments, const struct argp_state *state)
+{
+	struct explain_case *asked = &arguments->asked;
+
+	if (asked->certificate && !arguments->last.id)
+		take_limit(arguments, asked->certificate, state);
+	else if (asked->certificate)
+		argp_error(state, "--id names what is explained, and no certificate goes with it");
+	arguments->last.service = asked->service;
+	arguments->last.user = asked->user;
+}
+
+static void check(const struct arguments *arguments, const struct argp_state *state)
+{
+	if (arguments->last.since_usec || arguments->last.directory)
+		argp_error(state, "--since and --journal belong to --last or --id");
+	else if (!arguments->asked.service)
+		argp_error(state, "--service is missing: at which PAM service?");
+	else if (arguments->asked.line && arguments->asked.accept)
+		argp_error(state, "--accept chooses among the lines of a stack, and --line is one");
+}
+
+static error_t parse(int key, char *value, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+	struct explain_case *asked = &arguments->asked;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = arguments->ctl;
+		return 0;
+	case 's':
+		asked->service = value;
+		return 0;
+	case 'u':
+		asked->user = value;
+		return 0;
+	case 'v':
+		asked->is_verbose = true;
+		return 0;
+	case OPTION_ACCEPT:
+		asked->accept = value;
+		return 0;
+	case OPTION_LINE:
+		asked->line = value;
+		return 0;
+	case OPTION_CONFDIR:
+		asked->confdir = value;
+		return 0;
+	case OPTION_RUN_AS:
+		asked->run_as = value;
+		return 0;
+	case OPTION_KEY:
+		asked->key_path = value;
+		return 0;
+	case OPTION_LAST:
+		take_limit(arguments, value, state);
+		return 0;
+	case OPTION_ID:
+		arguments->last.id = value;
+		arguments->last.limit = 1;
+		arguments->wants_last = true;
+		return 0;
+	case OPTION_SINCE:
+		take_since(arguments, value, state);
+		return 0;
+	case OPTION_JOURNAL:
+		arguments->last.directory = value;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (state->arg_num > 0)
+			argp_error(state, "one certificate at a time");
+		asked->certificate = value;
+		return 0;
+	case ARGP_KEY_END:
+		if (arguments->wants_last)
+			check_last(arguments, state);
+		else
+			check(arguments, state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp parser = {
+	.options = options,
+	.parser = parse,
+	.children = ctl_children,
+	.args_doc = "[FILE|FINGERPRINT]",
+	.doc = "Says what a login would get, gate by gate, and why.\v"
+	       "FILE holds the certificate that the client shows, `-' is the standard input; "
+	       "FINGERPRINT is the SHA-256 of one that the database knows, or its first twelve "
+	       "digits. Without either, a client that shows none. Nothing is changed. Exit status: "
+	       "0 "
+	       "allowed, 1 refused.",
+};
+
+enum ctl_status ctl_explain(struct ctl *ctl, int argc, char **argv)
+{
+	struct arguments arguments = { .ctl = ctl };
+
+	argp_parse(&parser, argc, argv, 0, NULL, &arguments);
+	if (arguments.wants_last && arguments.last.since_usec == 0)
+		arguments.last.since_usec = usec_of(time(NULL) - SINCE_DEFAULT_SEC);
+	if (arguments.wants_last)
+		return explain_last(ctl, &arguments.last, &arguments.asked);
+	return explain_case(ctl, &arguments.asked);
+}

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* narrate.c owns the sentences. */
+#include "narrate.h"
+
+#include "armour.h"
+#include "print.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SHOWN_BYTES 300u
+#define DAY_SEC 86400
+#define DEFAULT_WIDTH 80u
+
+struct words {
+	char *text;
+	size_t used;
+};
+
+__attribute__((format(printf, 2, 3))) static void say(struct words *words, const char *format, ...)
+{
+	const size_t room = NARRATE_TEXT_BYTES - words->used;
+	va_list arguments;
+	int wanted;
+
+	va_start(arguments, format);
+	wanted = vsnprintf(words->text + words->used, room, format, arguments);
+	va_end(arguments);
+	if (wanted > 0)
+		words->used += (size_t)wanted < room ? (size_t)wanted : room - 1;
+}
+
+static void say_shown(struct words *words, const char *text)
+{
+	char shown[SHOWN_BYTES];
+
+	say(words, "%s", print_shown(span_of_string(text), shown, sizeof shown));
+}
+
+const char *narrate_gate(enum trial_gate gate)
+{
+	static const char *const names[TRIAL_GATES] = {
+		[TRIAL_LINE] = "stack-line",
+		[TRIAL_SUPPLIED] = "supplied",
+		[TRIAL_PEER] = "daemon",
+		[TRIAL_SERVICE] = "service",
+		[TRIAL_EVIDENCE] = "evidence",
+		[TRIAL_FOUND] = "found",
+		[TRIAL_MAPPING] = "mapping",
+		[TRIAL_CERTIFICATE] = "certificate",
+		[TRIAL_TRUST] = "trust",
+		[TRIAL_ASKED] = "asked",
+		[TRIAL_CREDENTIAL] = "credential",
+		[TRIAL_ACCOUNT] = "account",
+	};
+
+	return names[gate];
+}
+
+const char *narrate_finding(enum trial_finding finding)
+{
+	static const char *const words[] = {
+		[TRIAL_NOT_REACHED] = "not-reached",
+		[TRIAL_OK] = "ok",
+		[TRIAL_FAILED] = "failed",
+	};
+
+	return words[finding];
+}
+
+char *narrate_time(int64_t time_sec, int64_t now_sec, char ret[64])
+{
+	const time_t time = (time_t)time_sec;
+	const int64_t days = (time_sec - now_sec) / DAY_SEC;
+	struct tm parts;
+	char date[40];
+
+	if (!gmtime_r(&time, &parts) ||
+		strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S UTC", &parts) == 0)
+		snprintf(date, sizeof date, "%" PRId64, time_sec);
+	if (days == 0)
+		snprintf(ret, 64, "%s (%s)", date,
+			time_sec > now_sec ? "within a day" : "less than a day ago");
+	else
+		snprintf(ret, 64,
+			days > 0 ? "%s (in %" PRId64 " days)" : "%s (%" PRId64 " days ago)", date,
+			days > 0 ? days : -days);
+	return ret;
+}
+
+static void say_time(struct words *words, int64_t time_sec)
+{
+	char text[64];
+
+	say(words, "%s", narrate_time(time_sec, time(NULL), text));
+}
+
+static bool has_failed(const struct trial *trial, enum trial_gate gate)
+{
+	return trial->findings[gate] == TRIAL_FAILED;
+}
+
+static void say_what(struct words *words, const struct trial *trial)
+{
+	char name[SHOWN_BYTES];
+
+	if (span_is_present(trial->outcome.name) && trial->outcome.name.length > 0)
+		say(words, "%s: ", print_shown(trial->outcome.name, name, sizeof name));
+	say(words, "%s", trial->outcome.what ? trial->outcome.what : "");
+}
+
+static const char *kind_word(enum evidence_kind kind)
+{
+	switch (kind) {
+	case EVIDENCE_CERTIFICATE:
+		return "certificate";
+	case EVIDENCE_FINGERPRINT:
+		return "fingerprint";
+	case EVIDENCE_KEY:
+		return "key";
+	case EVIDENCE_NAMES:
+		return "names";
+	case EVIDENCE_NAME:
+		return "name";
+	}
+	return "?";
+}
+
+static void say_line(struct words *words, const struct trial *trial)
+{
+	if (has_failed(trial, TRIAL_LINE)) {
+		say_what(words, trial);
+		return;
+	}
+	say(words, "it accepts the kind `%s', and user=%s", kind_word(trial->options.accept),
+		trial->options.mode == MODE_SET ? "set" : "match");
+	if (trial->options.require_name[0]) {
+		say(words, "; counts only where the service also sets ");
+		say_shown(words, trial->options.require_name);
+		/* Not its value, which may be a secret between the service and this line. */
+		say(words, " to the value of the line");
+	}
+}
+
+static void say_supplied(struct words *words, const struct trial_case *c, const struct trial *trial)
+{
+	if (has_failed(trial, TRIAL_SUPPLIED) && c->exhibit->is_none)
+		say(words, "the client brings no certificate");
+	else if (has_failed(trial, TRIAL_SUPPLIED))
+		say_what(words, trial);
+	else
+		say(words, "%zu bytes of evidence, from %s",
+			trial->evidence.length + trial->evidence_second.length, c->exhibit->origin);
+}
+
+static void say_peer(struct words *words, const struct trial_case *c, const struct trial *trial)
+{
+	if (!has_failed(trial, TRIAL_PEER))
+		say(words, "uid %u may ask the daemon", (unsigned)c->peer.uid);
+	else if (c->may_not_connect || trial->outcome.reason == REASON_FORBIDDEN)
+		say(words, "uid %u is neither root nor in the group of the socket%s",
+			(unsigned)c->peer.uid,
+			c->may_not_connect ? ", whose mode lets nobody else connect" : "");
+	else
+		say_shown(words, trial->trouble.text);
+}
+
+static void say_service(struct words *words, const struct trial_case *c, const struct trial *trial)
+{
+	say(words, "the service ");
+	say_shown(words, c->service);
+	say(words, has_failed(trial, TRIAL_SERVICE) ? " is disabled in the table service"
+						    : " is enabled");
+}
+
+static void say_malformed(struct words *words, const struct trial *trial)
+{
+	static uint8_t der[ARMOUR_DER_MAX_BYTES];
+	size_t length;
+
+	if (trial->kind == EVIDENCE_CERTIFICATE)
+		say(words, "%s",
+			armour_finding_text(
+				armour_open_text(trial->evidence, der, sizeof der, &length)));
+	else
+		say(words, "no %s of the form that certmap knows", kind_word(trial->kind));
+}
+
+static void say_evidence(struct words *words, const struct trial *trial)
+{
+	if (!has_failed(trial, TRIAL_EVIDENCE)) {
+		say(words, "a whole %s", kind_word(trial->kind));
+		if (trial->answer.fingerprint[0])
+			say(words, ", SHA-256 %.12s...", trial->answer.fingerprint);
+	} else if (trial->answer.reason == REASON_EVIDENCE_NOT_ACCEPTED) {
+		say(words, "the kind `%s' is weak, and accept_%s is 0 in the table service",
+			kind_word(trial->kind), kind_word(trial->kind));
+	} else {
+		say_malformed(words, trial);
+	}
+}
+
+static void say_found(struct words *words, const struct trial *trial)
+{
+	const struct lookup_outcome *answer = &trial->answer;
+
+	if (answer->has_mapping) {
+		say(words, "mapping %" PRId64 " of ", answer->mapping.id);
+		say_shown(words, answer->mapping.account);
+		say(words, answer->mapping.is_exact ? ", for this service" : ", for every service");
+	} else if (answer->reason == REASON_AMBIGUOUS) {
+		say(words, "several mappings fit it and stand for different certificates");
+	} else {
+		say(words, "no mapping that the service can see fits it");
+	}
+}
+
+static void say_mapping(struct words *words, const struct lookup_outcome *answer)
+{
+	const struct mapping *m = &answer->mapping;
+
+	if (answer->reason == REASON_MAPPING_NOT_YET_VALID) {
+		say(words, "it is valid from ");
+		say_time(words, m->valid_from_sec);
+	} else if (answer->reason == REASON_MAPPING_EXPIRED) {
+		say(words, "it was valid until ");
+		say_time(words, m->valid_until_sec);
+	} else if (answer->took_over) {
+		say(words, "it is staged; the login would put it into force, in the place of the "
+			   "one that it replaces");
+	} else if (m->is_staged) {
+		say(words, "it is staged, and %s",
+			answer->is_shadow ? "nothing is put into force in shadow mode"
+			: !m->may_replace ? "the mapping that it replaces is disabled"
+					  : "can't take force: the staging lapsed, the evidence is "
+					    "no whole certificate, or the account has another one");
+	} else {
+		say(words, m->enabled ? "it is enabled" : "it is disabled");
+	}
+}
+
+static void say_certificate(struct words *words, const struct mapping *m)
+{
+	say(words, "it is valid from ");
+	say_time(words, m->not_before_sec);
+	say(words, " to ");
+	say_time(words, m->not_after_sec);
+}
+
+static void say_trust(struct words *words, const struct trial *trial)
+{
+	static const char *const words_of[] = {
+		[STORE_REVOCATION_REQUIRE] = "require",
+		[STORE_REVOCATION_PREFER] = "prefer",
+		[STORE_REVOCATION_OFF] = "off",
+	};
+	const struct lookup_outcome *answer = &trial->answer;
+
+	if (!answer->requires_trust) {
+		say(words, "not asked for (require_trust is 0)");
+		return;
+	}
+	if (!has_failed(trial, TRIAL_TRUST))
+		say(words, "it chains to an anchor (revocation: %s)", words_of[answer->revocation]);
+	else
+		say(words, "%s", reason_word(answer->reason));
+	if (answer->concern) {
+		say(words, ": ");
+		say_shown(words, answer->concern);
+	}
+}
+
+static void say_asked(struct words *words, const struct trial_case *c, const struct trial *trial)
+{
+	if (has_failed(trial, TRIAL_ASKED) && trial->outcome.what) {
+		say_what(words, trial);
+		return;
+	}
+	say(words, "the certificate stands for ");
+	say_shown(words, trial->answer.mapping.account);
+	if (trial->options.mode == MODE_SET) {
+		say(words, ", whom the service adopts (user=set)");
+		return;
+	}
+	say(words, ", and the service asks for ");
+	say_shown(words, c->user);
+}
+
+static void say_credential(
+	struct words *words, const struct trial_case *c, const struct trial *trial)
+{
+	if (has_failed(trial, TRIAL_CREDENTIAL))
+		say_shown(words, trial->answer.concern ? trial->answer.concern : "");
+	else if (!trial->answer.delivers_credential)
+		say(words, "none is delivered (deliver_credential is 0)");
+	else if (c->peer.uid != 0)
+		say(words, "none is delivered to a service that does not ask as root");
+	else
+		say(words, trial->answer.is_shadow ? "none is delivered in shadow mode"
+						   : "it is there, and the session gets it");
+}
+
+static void say_account(struct words *words, const struct trial *trial)
+{
+	const struct mapping *m = &trial->answer.mapping;
+
+	say_shown(words, m->account);
+	if (has_failed(trial, TRIAL_ACCOUNT)) {
+		say(words, ": ");
+		say_what(words, trial);
+	} else {
+		say(words, " exists");
+	}
+	if (m->has_uid)
+		say(words, " (mapped with uid %" PRIu32 ")", m->uid);
+}
+
+char *narrate_text(const struct trial_case *c, const struct trial *trial, enum trial_gate gate,
+	char ret[NARRATE_TEXT_BYTES])
+{
+	struct words words = { .text = ret };
+
+	ret[0] = '\0';
+	if (trial->findings[gate] == TRIAL_NOT_REACHED)
+		return ret;
+	switch (gate) {
+	case TRIAL_LINE:
+		say_line(&words, trial);
+		break;
+	case TRIAL_SUPPLIED:
+		say_supplied(&words, c, trial);
+		break;
+	case TRIAL_PEER:
+		say_peer(&words, c, trial);
+		break;
+	case TRIAL_SERVICE:
+		say_service(&words, c, trial);
+		break;
+	case TRIAL_EVIDENCE:
+		say_evidence(&words, trial);
+		break;
+	case TRIAL_FOUND:
+		say_found(&words, trial);
+		break;
+	case TRIAL_MAPPING:
+		say_mapping(&words, &trial->answer);
+		break;
+	case TRIAL_CERTIFICATE:
+		say_certificate(&words, &trial->answer.mapping);
+		break;
+	case TRIAL_TRUST:
+		say_trust(&words, trial);
+		break;
+	case TRIAL_ASKED:
+		say_asked(&words, c, trial);
+		break;
+	case TRIAL_CREDENTIAL:
+		say_credential(&words, c, trial);
+		break;
+	case TRIAL_ACCOUNT:
+		say_account(&words, trial);
+		break;
+	case TRIAL_GATES:
+		break;
+	}
+	return ret;
+}
+
+const char *narrate_remedy(enum reason reason)
+{
+	switch (reason) {
+	case REASON_ALLOWED:
+		return "";
+	case REASON_MISCONFIGURED:
+		return "Mend the line of pam_certmap.so in the service's file; pam_certmap(8) "
+		       "explains the options.";
+	case REASON_NO_CERTIFICATE:
+		return "Have the client present its certificate, and the TLS service ask for one "
+		       "and hand it over where the line's source= says.";
+	case REASON_EVIDENCE_NOT_ACCEPTED:
+		return "Hand over the whole certificate if the service can; else accept the weak "
+		       "kind for this service in the table service.";
+	case REASON_MALFORMED_CERTIFICATE:
+		return "Look at what the service hands over: one certificate in PEM or base64.";
+	case REASON_UNMAPPED:
+		return "If this certificate shall stand for the account, map it: `certmapctl add "
+		       "ACCOUNT FILE'.";
+	case REASON_SERVICE_DISABLED:
+		return "Set enabled = 1 for the service in the table service.";
+	case REASON_MAPPING_DISABLED:
+		return "If it was not disabled on purpose, enable the mapping.";
+	case REASON_MAPPING_NOT_YET_VALID:
+	case REASON_MAPPING_EXPIRED:
+		return "Change valid_from or valid_until of the mapping, or wait.";
+	case REASON_CERTIFICATE_NOT_YET_VALID:
+		return "Look at the clock of this machine, or wait.";
+	case REASON_CERTIFICATE_EXPIRED:
+		return "The client needs a new certificate, which is then mapped in the place of "
+		       "this one.";
+	case REASON_UNTRUSTED_ISSUER:
+		return "Add the authority's certificate, and those between, to the table trust, or "
+		       "have the client present a certificate of a trusted one.";
+	case REASON_WRONG_USAGE:
+		return "The client needs a certificate for TLS clients (clientAuth).";
+	case REASON_REVOKED:
+		return "The client needs another certificate: this one was revoked.";
+	case REASON_REVOCATION_UNKNOWN:
+		return "Put a current revocation list of each authority into the table trust.";
+	case REASON_AMBIGUOUS:
+		return "Have the service hand over the whole certificate, or remove all but one of "
+		       "the mappings.";
+	case REASON_ACCOUNT_MISMATCH:
+		return "Log in with the account that the certificate stands for, or map it to the "
+		       "other one.";
+	case REASON_ACCOUNT_MISSING:
+		return "Make the account, or remove the mapping.";
+	case REASON_ACCOUNT_CHANGED:
+		return "The name was given to another user. If that one shall have the "
+		       "certificate, map it anew.";
+	case REASON_ROOT_REFUSED:
+		return "Map another account; allow_root in the line lets uid 0 in.";
+	case REASON_CREDENTIAL_UNAVAILABLE:
+		return "Store the credential (`certmapctl credential set'), or mend its key.";
+	case REASON_FORBIDDEN:
+		return "Put the user that the service runs as into the group certmap-clients, and "
+		       "start the service anew.";
+	case REASON_UNAVAILABLE:
+		return "Mend what is named above; `systemctl status certmapd.socket' shows whether "
+		       "the daemon can be reached.";
+	case REASON_UNKNOWN:
+		break;
+	}
+	return "";
+}
+
+/* 0: no terminal. */
+static unsigned terminal_width(void)
+{
+	struct winsize size;
+
+	if (!isatty(STDOUT_FILENO))
+		return 0;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+		return size.ws_col;
+	return DEFAULT_WIDTH;
+}
+
+/* Letters, of which each takes a place; print_shown() leaves none that take none. */
+static unsigned width_of(const char *word, size_t length)
+{
+	unsigned width = 0;
+
+	for (size_t i = 0; i < length; i++)
+		width += (word[i] & 0xc0) != 0x80;
+	return width;
+}
+
+void narrate_print(const char *label, unsigned indent, const char *text)
+{
+	const unsigned width = terminal_width();
+	unsigned column = indent;
+
+	printf("%-*s", (int)indent, label);
+	while (*text) {
+		const size_t length = strcspn(text, " ");
+		const unsigned wanted = width_of(text, length);
+
+		if (width > 0 && column > indent && column + 1 + wanted > width) {
+			printf("\n%*s", (int)indent, "");
+			column = indent;
+		} else if (column > indent) {
+			putchar(' ');
+			column++;
+		}
+		fwrite(text, 1, length, stdout);
+		column += wanted;
+		text += length + (text[length] == ' ');
+	}
+	putchar('\n');
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * store_check.h owns the reads for a person who wants to know whether the database is sound, and
+ * whether what stands in it can work together.
+ */
+#pragma once
+
+#include "store.h"
+
+/* A policy as it counts for a service, NULLs filled from the row '*'. Lent out for the call. */
+struct store_policy {
+	const char *service;
+	bool is_every; /* the row '*' itself */
+	bool requires_trust, requires_lists, delivers_credential;
+	bool has_anchor; /* that counts for it */
+};
+
+/* A staged mapping. */
+struct store_staged {
+	int64_t id, replaces;
+	const char *account;
+	bool has_lapsed;
+	bool is_shut_out;    /* the mapping that it replaces is disabled */
+	bool is_crowded_out; /* nothing to replace, and the account has its certificates */
+};
+
+typedef enum error store_words_taker(const char *words, void *context);
+typedef enum error store_policy_taker(const struct store_policy *policy, void *context);
+typedef enum error store_staged_taker(const struct store_staged *staged, void *context);
+
+/* What PRAGMA integrity_check (sqlite.org) finds; nothing where the file is sound. */
+WARN_UNUSED enum error store_check_integrity(struct store *store, store_words_taker *take,
+	void *context, struct store_trouble *ret_trouble);
+
+WARN_UNUSED enum error store_list_policies(struct store *store, store_policy_taker *take,
+	void *context, struct store_trouble *ret_trouble);
+
+WARN_UNUSED enum error store_list_staged(struct store *store, store_staged_taker *take,
+	void *context, struct store_trouble *ret_trouble);

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""certmapctl verify: each defect is found and named, a sound machine has none, and what it says of
+a stack is what libpam does with it."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from ctl_stage import ACCOUNT, on_terminal, plain
+from shell_stage import HOUR, NOBODY, TREE, program
+
+DRIVER = program("CERTMAP_MODULE_DRIVER", "module-driver")
+MODULE = program("CERTMAP_MODULE", "pam_certmap.so")
+GOOD = "required {m} source=env:CERT"
+KEY_LINE = "ab" * 32 + "\n"
+
+
+class Scene:
+    def __init__(self, tool, directory):
+        self.tool, self.database = tool, tool.database
+        self.confdir = directory / "pam.d"
+        self.confdir.mkdir(mode=0o755)
+        self.write("other", "auth required pam_deny.so\naccount required pam_deny.so\n")
+        self.key = directory / "key"
+        self.stack("auth " + GOOD, "account " + GOOD)
+
+    def write(self, service, text):
+        (self.confdir / service).write_text(text)
+
+    def stack(self, *lines, service="svc"):
+        self.write(service, "".join(line.format(m=MODULE) + "\n" for line in lines))
+
+    def verify(self, status=1):
+        return self.tool.json("verify", "--confdir", self.confdir, "--key", self.key,
+                              status=status)
+
+    def finding(self, severity="error"):
+        """The one finding there is: (thing, text)."""
+        (found,) = self.verify(1 if severity == "error" else 0)
+        assert found["severity"] == severity and found["remedy"]
+        return found["thing"], found["text"]
+
+    def map(self, certificate, account=ACCOUNT, **columns):
+        columns = {"account_uid": NOBODY, **columns}
+        return self.database.map(certificate, account, **columns)
+
+
+@pytest.fixture(name="scene")
+def make_scene(tool, tmp_path):
+    return Scene(tool, tmp_path)
+
+
+def test_nothing_is_wrong_with_a_sound_machine(scene, pki):
+    scene.map(pki.leaf("lasting", end=90 * 24 * HOUR))
+    assert scene.verify(status=0) == []
+    status, screen = on_terminal(scene.tool, "verify", "--confdir", str(scene.confdir))
+    assert (status, screen) == (0, "Nothing is wrong.\n")
+
+
+# What a mapping's columns say, and the finding: its severity and words.
+MAPPINGS = (
+    ({"account": "nosuchaccount"}, "warning", "nosuchaccount does not exist"),
+    ({"account_uid": NOBODY - 1}, "error", "somebody else's"),
+    ({"account_uid": "NULL"}, "warning", "not bound"),
+    ({"account": "root", "account_uid": 0}, "warning", "root is root"),
+    ({"valid_until": "unixepoch() - 99999"}, "warning", "it expired on"),
+    ({"valid_until": "unixepoch() + 99999"}, "warning", "it expires on"),
+    ({"service": "'nosuchservice'"}, "warning", "no service nosuchservice"),
+)
+
+
+@pytest.mark.parametrize("columns, severity, words", MAPPINGS, ids=lambda value: str(value)[:30])
+def test_a_mapping_s_defect_is_named(scene, pki, columns, severity, words):
+    columns = dict(columns)
+    number = scene.map(pki.leaf("lasting", end=90 * 24 * HOUR), columns.pop("account", ACCOUNT),
+                       **columns)
+    thing, text = scene.finding(severity)
+    assert thing == f"mapping {number}" and words in text
+
+
+def test_a_certificate_that_ends_or_can_t_be_read_is_named(scene, pki):
+    scene.map(pki.leaf("soon", end=9 * 24 * HOUR))
+    assert "its certificate expires on" in scene.finding("warning")[1]
+    scene.database.sql("UPDATE mapping SET certificate = x'308203e800'")
+    found = [f for f in scene.verify() if f["severity"] == "error"]
+    assert len(found) == 1 and "can't be used" in found[0]["text"]
+
+
+def test_a_disabled_mapping_is_not_looked_at(scene, pki):
+    scene.map(pki.leaf("late", start=-9 * HOUR, end=-HOUR), "nosuchaccount", enabled=0)
+    assert scene.verify(status=0) == []
+
+
+@pytest.mark.parametrize("change, words", (
+    ("UPDATE mapping SET staged_until = unixepoch() - 9 WHERE replaces", "lapsed"),
+    ("UPDATE mapping SET enabled = 0 WHERE id = 1", "mapping 1, which it replaces, is disabled"),
+))
+def test_a_staged_mapping_that_can_t_take_force_is_named(scene, pki, change, words):
+    scene.map(pki.leaf("lasting", end=90 * 24 * HOUR))
+    scene.map(pki.leaf("lasting2", end=90 * 24 * HOUR), enabled=0, replaces=1)
+    assert scene.verify(status=0) == []
+    scene.database.sql(change)
+    thing, text = scene.finding("warning")
+    assert thing == "mapping 2" and words in text
+
+
+def test_trust_that_is_asked_for_and_not_there_is_an_error(scene, pki):
+    scene.database.sql("UPDATE service SET require_trust = 1 WHERE name = '*'")
+    assert "nobody is let in" in scene.finding()[1]
+    scene.database.trust("anchor", "ca.pem")
+    assert scene.verify(status=0) == []
+    pki.revocation_list("old", start=-9 * HOUR, end=-HOUR)
+    scene.database.trust("crl", "old.crl")
+    assert "stale" in scene.finding()[1]
+    scene.database.sql("UPDATE service SET revocation = 'prefer' WHERE name = '*'")
+    assert "stale" in scene.finding("warning")[1]
+    scene.database.sql("DELETE FROM trust WHERE kind = 'crl';"
+                       "INSERT INTO trust(kind, content) VALUES('crl', 'no list')")
+    assert "can't be used" in scene.finding()[1]
+
+
+def test_the_key_of_credentials_must_be_there_and_safe(scene):
+    scene.database.sql("INSERT INTO credential VALUES('*', 'alice', x'00')")
+    thing, text = scene.finding()
+    assert thing == str(scene.key) and "can't be opened" in text
+    scene.key.write_text(KEY_LINE)
+    scene.key.chmod(0o644)
+    assert "can't be opened" in scene.finding()[1]
+    scene.key.chmod(0o600)
+    assert scene.verify(status=0) == []
+
+
+def test_an_unsafe_or_damaged_database_is_an_error(scene, pki):
+    scene.database.path.chmod(0o666)
+    thing, text = scene.finding()
+    assert thing == str(scene.database.path) and "writ" in text
+    scene.database.path.chmod(0o600)
+    for name in ("alice", "bob", "carol"):
+        scene.map(pki.leaf(name, **({"key": "rsa"} if name == "bob" else {})), name, enabled=0)
+    # An index without its rows, as a bad disk leaves it.
+    scene.database.sql(
+        "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA writable_schema = ON;"
+        "UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema"
+        " WHERE name = 'pending_service') WHERE name = 'mapping_account'")
+    assert any("damaged" in found["text"] for found in scene.verify())
+
+
+# Stacks, without the accounts' lines; what libpam makes of a login without a certificate is asked
+# below.
+STACKS = (
+    ("auth " + GOOD,),
+    ("auth sufficient {m} source=env:CERT", "auth required pam_permit.so"),
+    ("auth sufficient {m} source=env:CERT", "auth required pam_deny.so"),
+    ("auth sufficient {m} source=env:CERT",),
+    ("auth optional {m} source=env:CERT", "auth required pam_permit.so"),
+    ("auth [success=done cred_insufficient=ignore default=die] {m} source=env:CERT",
+     "auth required pam_deny.so"),
+    ("auth [success=done cred_insufficient=ignore default=die] {m} source=env:CERT",
+     "auth required pam_permit.so"),
+    ("auth [success=1 default=ignore] {m} source=env:CERT", "auth requisite pam_deny.so",
+     "auth required pam_permit.so"),
+    ("auth [success=1 default=ignore] {m} source=env:CERT", "auth required pam_permit.so"),
+    ("auth required pam_env.so", "auth sufficient {m} source=env:CERT"),
+    ("auth required pam_echo.so", "auth sufficient {m} source=env:CERT"),
+    ("auth required pam_permit.so", "auth " + GOOD),
+    ("auth sufficient pam_permit.so", "auth " + GOOD),
+    ("auth required pam_warn.so", "auth requisite {m} source=env:CERT",
+     "auth optional pam_permit.so"),
+    ("auth [default=ignore] {m} source=env:CERT", "auth include permit"),
+    ("auth substack permit", "auth " + GOOD),
+    ("@include permit", "auth sufficient {m} source=env:CERT"),
+)
+
+
+@pytest.mark.parametrize("lines", STACKS, ids=lambda lines: re.sub(
+    r"[^a-z]+", "-", " ".join(lines).replace("{m}", ""))[:60])
+def test_a_stack_that_lets_everybody_in_is_told_as_libpam_follows_it(scene, lines):
+    # libpam itself finds what is included from another place than /etc/pam.d by absolute path.
+    permit = scene.confdir / "common-permit"
+    permit.write_text("auth required pam_permit.so\n")
+    lines = [line.replace("permit", str(permit)) if re.search(r"include|substack", line) else line
+             for line in lines]
+    scene.stack(*lines, "account " + GOOD)
+    done = subprocess.run([str(DRIVER), str(scene.confdir), "start:svc:nobody", "authenticate"],
+                          env={n: v for n, v in os.environ.items() if n.endswith("SAN_OPTIONS")},
+                          check=True, stdout=subprocess.PIPE)
+    code = int(re.search(rb"^authenticate\t(\d+)$", done.stdout, re.M).group(1))
+    found = scene.verify(status=1 if code == 0 else 0)
+    assert [f["severity"] for f in found if "lets everybody in" in f["text"]] == (
+        ["error"] if code == 0 else [])
+
+
+@pytest.mark.parametrize("lines, severity, words", (
+    (("auth " + GOOD + " sorce=x", "account " + GOOD), "error", "option sorce: unknown"),
+    (("auth required {m}", "account " + GOOD), "error", "option source: missing"),
+    (("auth " + GOOD,), "warning", "no account line"),
+    (("auth " + GOOD, "account sufficient {m} source=env:CERT",
+      "account required pam_permit.so"), "warning", "has no effect"),
+    (("auth " + GOOD, "account " + GOOD, "auth reqired pam_unix.so"), "error", "control"),
+    (("auth " + GOOD, "account " + GOOD, "@include nothing"), "error", "refuses everybody"),
+))
+def test_a_broken_stack_is_named_with_file_and_line(scene, lines, severity, words):
+    scene.stack(*lines)
+    thing, text = scene.finding(severity)
+    assert re.fullmatch(re.escape(str(scene.confdir)) + r"/svc:\d+", thing) and words in text
+
+
+def services_that_ignore_pam_user():
+    """Those whose shipped example says user=match, which is the default."""
+    return [path.name for path in sorted(TREE.glob("tests/services/*/pam.d/*"))
+            if "user=set" not in path.read_text(encoding="utf-8")]
+
+
+def test_user_set_is_an_error_for_each_service_that_ignores_it(scene):
+    (scene.confdir / "svc").unlink()
+    assert len(services_that_ignore_pam_user()) >= 5
+    for service in services_that_ignore_pam_user():
+        scene.stack("auth " + GOOD + " user=set", "account " + GOOD + " user=set", service=service)
+        found = scene.verify()
+        assert found and all("ignores PAM_USER" in f["text"] for f in found), service
+        (scene.confdir / service).unlink()
+    scene.stack("auth " + GOOD + " user=set", "account " + GOOD + " user=set", service="login")
+    assert scene.verify(status=0) == []
+
+
+@pytest.mark.root
+def test_a_stack_that_others_can_write_is_an_error(scene):
+    os.chmod(scene.confdir / "svc", 0o666)
+    assert scene.finding()[0] == str(scene.confdir / "svc")
+    os.chmod(scene.confdir / "svc", 0o644)
+    os.chown(scene.confdir / "svc", NOBODY, NOBODY)
+    assert scene.finding()[0] == str(scene.confdir / "svc")
+
+
+def test_the_shipped_examples_are_sound(scene):
+    for path in TREE.glob("tests/services/*/pam.d/*"):
+        text = path.read_text(encoding="utf-8")
+        scene.write(path.name, re.sub(r"^@include.*$", "", text, flags=re.M))
+    assert [f for f in scene.verify(status=0) if f["severity"] == "error"] == []
+
+
+def test_a_screen_of_eighty_columns_holds_the_findings(scene, pki):
+    scene.map(pki.leaf("soon", end=9 * 24 * HOUR), "nosuchaccount")
+    scene.stack("auth sufficient {m} source=env:CERT", "auth required pam_permit.so")
+    status, screen = on_terminal(scene.tool, "verify", "--confdir", str(scene.confdir))
+    assert status == 1
+    lines = screen.splitlines()
+    assert lines[-1] == "1 error, 3 warnings."
+    assert sum(line.startswith("error    ") for line in lines) == 1
+    # A path is not broken; it may stand behind the label.
+    assert all(len(line) <= 80 or len(line.split()) <= 2 for line in lines)
+
+
+def test_a_build_without_json_verifies_in_words(scene):
+    done = plain("verify", "--database", scene.database.path, "--confdir", scene.confdir)
+    assert (done.returncode, done.stdout) == (0, "Nothing is wrong.\n")
