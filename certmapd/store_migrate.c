@@ -48,6 +48,27 @@ static enum error check_companions(const char *path, struct store_trouble *ret_t
 	return OK;
 }
 
+/* *ret_directory is what the new file's owner is taken from. */
+static enum error check_vacant(const char *path, uid_t owner, struct stat *ret_directory,
+	struct store_trouble *ret_trouble)
+{
+	struct stat status;
+	enum error error = store_check_directory(path, owner, ret_directory, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (lstat(path, &status) == 0)
+		return refuse_existing(path, ret_trouble);
+	return check_companions(path, ret_trouble);
+}
+
+enum error store_check_vacant(const char *path, uid_t owner, struct store_trouble *ret_trouble)
+{
+	struct stat directory;
+
+	return check_vacant(path, owner, &directory, ret_trouble);
+}
+
 /* For what was made here alone: see check_companions(). */
 static void remove_made(const char *path)
 {
@@ -160,14 +181,10 @@ static enum error fill_new(const char *path, uid_t owner, const struct migration
 enum error store_create(const char *path, uid_t owner, const struct migration *list, unsigned count,
 	struct store_trouble *ret_trouble)
 {
-	struct stat directory, status;
+	struct stat directory;
 	enum error error;
 
-	if ((error = store_check_directory(path, owner, &directory, ret_trouble)) != OK)
-		return error;
-	if (lstat(path, &status) == 0)
-		return refuse_existing(path, ret_trouble);
-	if ((error = check_companions(path, ret_trouble)) != OK ||
+	if ((error = check_vacant(path, owner, &directory, ret_trouble)) != OK ||
 		(error = make_file(path, &directory, ret_trouble)) != OK)
 		return error;
 	if ((error = fill_new(path, owner, list, count, ret_trouble)) != OK)
@@ -267,6 +284,15 @@ static enum error migrate(struct store *store, const struct migration *list, uns
 			trouble.text, migration->to, migration->copy);
 	}
 	return error;
+}
+
+enum error store_read_start(const char *path, uid_t owner, unsigned count, unsigned *ret_version,
+	struct store_trouble *ret_trouble)
+{
+	struct store *store CLOSE_STORE = NULL;
+	enum error error = store_open_file(path, owner, STORE_USE_TOOL, &store, ret_trouble);
+
+	return error == OK ? read_start(store, count, ret_version, ret_trouble) : error;
 }
 
 enum error store_migrate(const char *path, uid_t owner, const struct migration *list,

@@ -23,6 +23,14 @@
 WARN_UNUSED enum error store_create(const char *path, uid_t owner, const struct migration *list,
 	unsigned count, struct store_trouble *ret_trouble);
 
+/* Whether store_create() would find the place free, and safe; its errors. */
+WARN_UNUSED enum error store_check_vacant(
+	const char *path, uid_t owner, struct store_trouble *ret_trouble);
+
+/* The version from which store_migrate() would start; its errors. */
+WARN_UNUSED enum error store_read_start(const char *path, uid_t owner, unsigned count,
+	unsigned *ret_version, struct store_trouble *ret_trouble);
+
 struct store_migration {
 	unsigned from, to;   /* versions; equal where there was nothing to do */
 	char copy[PATH_MAX]; /* of the file as it was; "" where there was nothing to do */

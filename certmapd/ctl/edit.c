@@ -2,6 +2,7 @@
 /* edit.c owns the beginning and the end of a change. */
 #include "edit.h"
 
+#include "migrations.h"
 #include "store_edit.h"
 #include "who.h"
 
@@ -60,6 +61,14 @@ enum error edit_end(const struct ctl *ctl, struct store *store, enum error error
 		end_sql(store, error);
 	store_rollback(store);
 	return error;
+}
+
+/* Each is a transaction that checks where it starts from. */
+void edit_print_migrations(unsigned from)
+{
+	puts(".bail on");
+	for (unsigned i = from; i < migration_count; i++)
+		fputs(migrations[i].sql, stdout);
 }
 
 static bool is_yes(void)

@@ -24,6 +24,9 @@ bool edit_is_dry(const struct ctl *ctl);
  * and with --json what a program reads. */
 bool edit_may_talk(const struct ctl *ctl);
 
+/* Prints the migrations that bring a database up from this version, 0 being none, for a shell. */
+void edit_print_migrations(unsigned from);
+
 /* Asks on the terminal, on stderr; `question` is a sentence with its question mark. True also where
  * nobody has to be asked: with --yes, where nothing will be changed, and where the standard input
  * is no terminal. False: no, and it has been said that nothing was changed. */

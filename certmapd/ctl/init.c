@@ -2,6 +2,7 @@
 /* init.c owns the verb that makes a new database. */
 #include "ctl.h"
 
+#include "edit.h"
 #include "json.h"
 #include "store_migrate.h"
 
@@ -18,7 +19,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 static const struct argp parser = {
 	.parser = parse,
-	.children = ctl_children,
+	.children = ctl_change_children,
 	.doc = "Makes a new, empty database.\vNothing that is there is ever overwritten. The file "
 	       "gets mode 0600; where root makes it, it belongs to the owner of its directory, "
 	       "which is the user that runs certmapd.",
@@ -33,7 +34,8 @@ static enum error tell(const struct ctl *ctl)
 	enum error error = OK;
 
 	if (!ctl->json)
-		printf("Database %s made, schema version %u.\n", ctl->database, migration_count);
+		printf("Database %s %s, schema version %u.\n", ctl->database,
+			ctl->is_dry ? "would be made" : "made", migration_count);
 	else if ((error = json_print(fields, sizeof fields / sizeof fields[0])) == OK)
 		putchar('\n');
 	return error;
@@ -45,8 +47,12 @@ enum ctl_status ctl_init(struct ctl *ctl, int argc, char **argv)
 	enum error error;
 
 	argp_parse(&parser, argc, argv, 0, NULL, ctl);
-	error = store_create(ctl->database, ctl_owner(ctl), migrations, migration_count, &trouble);
-	if (error == OK)
+	error = edit_is_dry(ctl) ? store_check_vacant(ctl->database, ctl_owner(ctl), &trouble)
+				 : store_create(ctl->database, ctl_owner(ctl), migrations,
+					   migration_count, &trouble);
+	if (error == OK && ctl->prints_sql)
+		edit_print_migrations(0);
+	else if (error == OK)
 		error = tell(ctl);
 	return error == OK ? CTL_DONE : ctl_fail(ctl, error, &trouble);
 }

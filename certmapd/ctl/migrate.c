@@ -2,6 +2,7 @@
 /* migrate.c owns the verb that brings a database up to this version of certmap. */
 #include "ctl.h"
 
+#include "edit.h"
 #include "json.h"
 #include "store_migrate.h"
 
@@ -18,7 +19,7 @@ static error_t parse(int key, char *value, struct argp_state *state)
 
 static const struct argp parser = {
 	.parser = parse,
-	.children = ctl_children,
+	.children = ctl_change_children,
 	.doc = "Brings a database up to the schema of this version of certmap.\v"
 	       "A copy of the file as "
 	       "it was is kept beside it, as PATH.v1 for version 1. A database that is up to date "
@@ -45,7 +46,10 @@ static enum error tell(const struct ctl *ctl, const struct store_migration *migr
 {
 	if (ctl->json)
 		return tell_as_json(ctl, migration);
-	if (migration->from == migration->to)
+	if (migration->from != migration->to && ctl->is_dry)
+		printf("Database %s would be brought from schema version %u to %u.\n",
+			ctl->database, migration->from, migration->to);
+	else if (migration->from == migration->to)
 		printf("Database %s has schema version %u already: nothing to do.\n", ctl->database,
 			migration->to);
 	else
@@ -55,6 +59,18 @@ static enum error tell(const struct ctl *ctl, const struct store_migration *migr
 	return OK;
 }
 
+static enum error rehearse(
+	const struct ctl *ctl, struct store_migration *ret, struct store_trouble *ret_trouble)
+{
+	struct store_migration migration = { .to = migration_count };
+	enum error error = store_read_start(
+		ctl->database, ctl_owner(ctl), migration_count, &migration.from, ret_trouble);
+
+	if (error == OK)
+		*ret = migration;
+	return error;
+}
+
 enum ctl_status ctl_migrate(struct ctl *ctl, int argc, char **argv)
 {
 	struct store_trouble trouble = { "" };
@@ -62,9 +78,12 @@ enum ctl_status ctl_migrate(struct ctl *ctl, int argc, char **argv)
 	enum error error;
 
 	argp_parse(&parser, argc, argv, 0, NULL, ctl);
-	error = store_migrate(
-		ctl->database, ctl_owner(ctl), migrations, migration_count, &migration, &trouble);
-	if (error == OK)
+	error = edit_is_dry(ctl) ? rehearse(ctl, &migration, &trouble)
+				 : store_migrate(ctl->database, ctl_owner(ctl), migrations,
+					   migration_count, &migration, &trouble);
+	if (error == OK && ctl->prints_sql)
+		edit_print_migrations(migration.from);
+	else if (error == OK)
 		error = tell(ctl, &migration);
 	return error == OK ? CTL_DONE : ctl_fail(ctl, error, &trouble);
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test_ctl_edit.py owns what --sql and --dry-run promise for every change: nothing is changed, what
 would be refused is refused, and the statements do in the stock sqlite3 shell what the verb does."""
-from ctl_stage import ACCOUNT, dump
+from ctl_stage import ACCOUNT, Tool, dump
 
 
 def mapping(database):
@@ -44,3 +44,25 @@ def test_what_would_be_refused_is_refused_by_a_dry_run_and_never_committed_by_it
 
 def test_sql_and_json_exclude_each_other(tool):
     assert "--sql and --json" in tool("remove", "1", "--sql", "--json", status=2).err
+
+
+def test_init_can_be_tried_and_its_statements_make_the_same_database(no_database, database):
+    tool = Tool(no_database)
+    no_database.path.unlink()
+    assert "would be made" in tool("init", "--dry-run").out
+    script = tool("init", "--sql").out
+    assert not no_database.path.exists()
+    no_database.sql(script)
+    by_shell = dump(no_database)
+    no_database.path.unlink()
+    tool("init")
+    assert dump(no_database) == by_shell
+    for option in ("--dry-run", "--sql"):
+        assert "exists already" in tool.refuses("init", option)
+
+
+def test_migrate_can_be_tried(tool):
+    before = dump(tool.database)
+    assert "nothing to do" in tool("migrate", "--dry-run").out
+    assert tool("migrate", "--sql").out == ".bail on\n"
+    assert dump(tool.database) == before
