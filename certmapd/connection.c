@@ -29,6 +29,15 @@ enum error connection_new(int fd, const struct peer *peer, struct connection **r
 	return OK;
 }
 
+/* The end of the stream is what the peer waits for after the reply: whatever is left to do comes
+ * after it. epoll(7) forgets a descriptor that is closed, so the server's source may outlive it. */
+static void hang_up(struct connection *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+}
+
 void connection_free(struct connection *connection)
 {
 	if (!connection)
@@ -37,7 +46,7 @@ void connection_free(struct connection *connection)
 	explicit_bzero(connection->frame, connection->have);
 	if (connection->frame != connection->small)
 		free(connection->frame);
-	close(connection->fd);
+	hang_up(connection);
 	free(connection);
 }
 
@@ -134,6 +143,7 @@ static enum connection_state refuse(
 	stats_count(&context->stats, REASON_UNAVAILABLE, false);
 	dispatch_unreadable(error, &answer);
 	send_answer(c, &answer);
+	hang_up(c);
 	log_cut(c, context, error_text(error));
 	return CONNECTION_FINISHED;
 }
@@ -147,6 +157,7 @@ static enum connection_state answer_request(
 		    &answer) == LOOKUP_WAITS)
 		return CONNECTION_WAITS;
 	send_answer(c, &answer);
+	hang_up(c);
 	if (answer.error == OK && answer.outcome.credential_length > 0) {
 		explicit_bzero(answer.frame, sizeof answer.frame);
 		explicit_bzero(answer.outcome.credential, sizeof answer.outcome.credential);

@@ -28,7 +28,7 @@ static struct {
 
 /* The service manager names the journal's socket behind stderr, systemd.exec(5). Somebody who
  * redirected stderr in a shell wants to see the lines there. */
-static bool stderr_is_journal(void)
+static bool find_journal(void)
 {
 	const char *named = getenv("JOURNAL_STREAM");
 	unsigned long long device, inode;
@@ -37,6 +37,16 @@ static bool stderr_is_journal(void)
 	return named && sscanf(named, "%llu:%llu", &device, &inode) == 2 &&
 	       fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device &&
 	       status.st_ino == inode;
+}
+
+/* Asked once: a line is written for every login, and nobody exchanges stderr meanwhile. */
+static bool stderr_is_journal(void)
+{
+	static enum { UNKNOWN, NO, YES } is_journal;
+
+	if (is_journal == UNKNOWN)
+		is_journal = find_journal() ? YES : NO;
+	return is_journal == YES;
 }
 
 void log_begin(struct log_line *line, int priority, const char *event)
@@ -48,30 +58,42 @@ void log_begin(struct log_line *line, int priority, const char *event)
 
 /* A value with a space in it is quoted, so that a name like "x reason=allowed" stays one value;
  * escape_text() leaves no quote inside. */
-static void add_escaped(struct log_line *line, const char *key, const char *value)
+static void add_to_message(struct log_line *line, const char *key, const char *value)
 {
-	size_t room = sizeof line->message - line->message_length;
 	const char *quote = value[0] == '\0' || strpbrk(value, " =") ? "\"" : "";
-	int length = snprintf(
-		line->message + line->message_length, room, " %s=%s%s%s", key, quote, value, quote);
+	const size_t room = sizeof line->message - line->message_length;
+	char *end = line->message + line->message_length;
 
 	/* A line that is full stays as it is: no half of a field. */
-	if (length < 0 || (size_t)length >= room)
-		line->message[line->message_length] = '\0';
-	else
-		line->message_length += (size_t)length;
+	if (strlen(key) + strlen(value) + 2 * strlen(quote) + strlen(" =") >= room)
+		return;
+	end = stpcpy(stpcpy(stpcpy(end, " "), key), "=");
+	end = stpcpy(stpcpy(stpcpy(end, quote), value), quote);
+	line->message_length = (size_t)(end - line->message);
+}
+
+static void add_field(struct log_line *line, const char *key, const char *value)
+{
+	char *end;
 
 	if (line->field_count == LOG_FIELDS_MAX)
 		return;
-	char *field = line->fields[line->field_count++];
-	snprintf(field, LOG_FIELD_MAX_BYTES, "CERTMAP_%s=%s", key, value);
-	for (char *c = field; *c && *c != '='; c++)
-		*c = (char)toupper((unsigned char)*c);
+	end = stpcpy(line->fields[line->field_count++], "CERTMAP_");
+	for (; *key; key++)
+		*end++ = (char)toupper((unsigned char)*key);
+	*end++ = '=';
+	strcpy(end, value);
+}
+
+static void add_escaped(struct log_line *line, const char *key, const char *value)
+{
+	add_to_message(line, key, value);
+	add_field(line, key, value);
 }
 
 void log_add(struct log_line *line, const char *key, struct span value)
 {
-	char escaped[LOG_FIELD_MAX_BYTES - 32];
+	char escaped[LOG_FIELD_MAX_BYTES - LOG_KEY_MAX_BYTES];
 
 	if (span_is_present(value))
 		add_escaped(line, key, escape_text(value, escaped, sizeof escaped));

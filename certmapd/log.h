@@ -14,6 +14,7 @@
 #define LOG_LINE_MAX_BYTES 1024u
 #define LOG_FIELDS_MAX 16u
 #define LOG_FIELD_MAX_BYTES 320u /* a field: CERTMAP_, key, =, value */
+#define LOG_KEY_MAX_BYTES 32u    /* of that, all before the value */
 
 /* A line under construction; starts with log_begin(). */
 struct log_line {
@@ -26,7 +27,8 @@ struct log_line {
 
 /* `event` opens the line, as in "lookup". */
 void log_begin(struct log_line *line, int priority, const char *event);
-/* Adds key=value, in order; a span that is not there adds nothing. `key` is lower case and '_'. */
+/* Adds key=value, in order; a span that is not there adds nothing. `key` is lower case and '_', of
+ * less than LOG_KEY_MAX_BYTES with "CERTMAP_" and "=". */
 void log_add(struct log_line *line, const char *key, struct span value);
 void log_add_number(struct log_line *line, const char *key, int64_t value);
 /* Waits a moment for a reader of the log that is slow, and for one that hangs no more than once:

@@ -161,8 +161,13 @@ static enum error ready_store(struct lookup *lookup, struct store_trouble *ret_t
 static void print_fingerprint(
 	const uint8_t fingerprint[FINGERPRINT_BYTES], char ret[FINGERPRINT_HEX_BYTES + 1])
 {
-	for (size_t i = 0; i < FINGERPRINT_BYTES; i++)
-		snprintf(ret + 2 * i, 3, "%02x", fingerprint[i]);
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < FINGERPRINT_BYTES; i++) {
+		ret[2 * i] = digits[fingerprint[i] >> 4];
+		ret[2 * i + 1] = digits[fingerprint[i] & 0xf];
+	}
+	ret[FINGERPRINT_HEX_BYTES] = '\0';
 }
 
 /* Whether rows that are not worked out yet could change the answer. To a certificate or its
