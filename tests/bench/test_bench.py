@@ -11,7 +11,6 @@ HERE = pathlib.Path(__file__).resolve().parent
 BUILD = os.environ.get("CERTMAP_BUILD_DIR", str(HERE.parent.parent / "build"))
 SECTIONS = {"Insert in bulk", "Lookup through the protocol", "A login through libpam", "Memory",
             "Cold start", "An edit", "Four good clients", "Peers"}
-CELLS = re.compile(r"^\| (.*\S) +\| (.*?) +\| +([\d.]*) +\|", re.M)
 
 
 def bench(*arguments):
@@ -26,10 +25,12 @@ def test_quick_run_prints_every_part_of_the_table():
     headings = [line for line in done.stdout.splitlines() if line and not line.startswith("|")]
     assert not [name for name in SECTIONS
                 if not any(heading.startswith(name) for heading in headings)]
-    rows = [cells for cells in CELLS.findall(done.stdout) if cells[0] != "what"]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]]
+            for line in done.stdout.splitlines() if line.startswith("| ")]
+    rows = [row for row in rows if row[0] != "what"]
     assert len(rows) > 30
     # A row says something, if only that a peer is not there.
-    assert all(figure or ratio for _, figure, ratio in rows)
+    assert not [row for row in rows if len(row) != 5 or not row[1] + row[2]]
 
 
 def test_unknown_section_is_refused_by_its_name():
