@@ -9,6 +9,7 @@
 #include "log.h"
 #include "lookup.h"
 #include "server.h"
+#include "settler.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -28,6 +29,7 @@ enum exit_status { EXIT_USAGE = 2 };
 struct arguments {
 	const char *database;
 	const char *socket; /* NULL: the socket that systemd passes */
+	bool settles;
 };
 
 static void print_usage(FILE *out)
@@ -37,6 +39,8 @@ static void print_usage(FILE *out)
 		"Answers lookups of pam_certmap from the certmap database.\n\n"
 		"  --database PATH  the mappings (" DEFAULT_DATABASE ")\n"
 		"  --socket PATH    listen there; without it, on the socket that systemd passes\n"
+		"  --settle         read the mappings that are new, and end: certmapd does it of\n"
+		"                   itself, in a process like this one where they are many\n"
 		"  --help           show this and exit\n"
 		"  --version        show the version and exit\n");
 }
@@ -52,6 +56,7 @@ static struct arguments parse_arguments(int argc, char **argv)
 	static const struct option options[] = {
 		{ "database", required_argument, NULL, 'd' },
 		{ "socket", required_argument, NULL, 's' },
+		{ "settle", no_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'v' },
 		{ 0 },
@@ -66,6 +71,9 @@ static struct arguments parse_arguments(int argc, char **argv)
 			break;
 		case 's':
 			arguments.socket = optarg;
+			break;
+		case 't':
+			arguments.settles = true;
 			break;
 		case 'h':
 			print_usage(stdout);
@@ -96,6 +104,16 @@ static void forbid_dumps(void)
 		log_words(LOG_WARNING, "core dumps can't be forbidden");
 }
 
+/* sd_event_add_child(3) asks for it. */
+static void block_child_signal(void)
+{
+	sigset_t child;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
+}
+
 static int run(const struct arguments *arguments, int listen_fd)
 {
 	struct lookup *lookup = NULL;
@@ -118,6 +136,15 @@ static int run(const struct arguments *arguments, int listen_fd)
 	return status;
 }
 
+/* Silent where it fails: who started it goes on by itself, and logs the cause. */
+static int settle(const char *database)
+{
+	bool is_settled = certificate_init() == OK && settler_run(database, geteuid()) == OK;
+
+	certificate_done();
+	return is_settled ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments arguments = parse_arguments(argc, argv);
@@ -129,6 +156,9 @@ int main(int argc, char **argv)
 	/* Whoever reads our stderr may go away: a lost log line is no reason to refuse everybody.
 	 */
 	signal(SIGPIPE, SIG_IGN);
+	if (arguments.settles)
+		return settle(arguments.database);
+	block_child_signal();
 	listen_fd = listener_open(arguments.socket, &problem);
 	if (listen_fd < 0) {
 		log_words(LOG_ERR, "%s", problem);

@@ -40,6 +40,7 @@ struct lookup {
 	bool has_news;
 	bool has_work;
 	bool is_backlogged; /* the queue is longer than one inline slice */
+	bool has_settler, has_settler_failed;
 	bool has_seen_history;
 	int64_t seen_history_id, newest_history_id;
 	struct usage usage;
@@ -97,9 +98,31 @@ bool lookup_is_usable(const struct lookup *lookup)
 
 uint64_t lookup_due_usec(const struct lookup *lookup)
 {
-	if (!lookup->store)
+	if (!lookup->store || lookup->has_settler)
 		return UINT64_MAX;
 	return lookup->has_work ? 0 : usage_due_usec(&lookup->usage);
+}
+
+const char *lookup_path(const struct lookup *lookup)
+{
+	return lookup->path;
+}
+
+bool lookup_begin_settler(struct lookup *lookup)
+{
+	if (!lookup->is_backlogged || lookup->has_settler || lookup->has_settler_failed)
+		return false;
+	return lookup->has_settler = true;
+}
+
+/* Rows that came meanwhile are found by the next slice. */
+void lookup_end_settler(struct lookup *lookup, bool is_settled)
+{
+	lookup->has_settler = false;
+	lookup->has_settler_failed = !is_settled;
+	lookup->has_work = true;
+	if (is_settled)
+		lookup->is_backlogged = false;
 }
 
 static void close_store(struct lookup *lookup)
@@ -191,6 +214,8 @@ static void note_settling(
 {
 	if (error == OK) {
 		lookup->has_work = lookup->is_backlogged = more;
+		if (!more)
+			lookup->has_settler_failed = false;
 		note_recovery(lookup, &lookup->write_trouble, "takes facts again");
 	} else if (error != ERROR_BUSY) {
 		/* A full or read-only disk: not before the next lookup asks for it again. */
@@ -205,7 +230,9 @@ bool lookup_work(struct lookup *lookup)
 	bool more = false;
 	enum error error;
 
-	if (!lookup->store)
+	/* While the settler writes, whoever commits may have to bring its whole log into the file.
+	 */
+	if (!lookup->store || lookup->has_settler)
 		return true;
 	/* Nothing is written by a handle whose files are no longer those of everybody. */
 	if (ready_store(lookup, &trouble) != OK)

@@ -70,6 +70,14 @@ uint64_t lookup_due_usec(const struct lookup *lookup);
 /* Works for a short while. False: not now, somebody else writes. */
 bool lookup_work(struct lookup *lookup);
 
+/* A queue that is longer than a slice is for a process of its own, settler.h. True: start one now;
+ * until lookup_end_settler() tells how it ended, lookup_work() writes nothing. Where it failed,
+ * the rest of the queue is lookup_work()'s. */
+bool lookup_begin_settler(struct lookup *lookup);
+void lookup_end_settler(struct lookup *lookup, bool is_settled);
+/* Of the database. Lives as long as the lookup. */
+const char *lookup_path(const struct lookup *lookup);
+
 /* What happened to the database since the last call, once: "database ... is missing", "... is in
  * use again". NULL: nothing new. Dies with the next call to the lookup. */
 const char *lookup_take_news(struct lookup *lookup);

@@ -5,6 +5,7 @@
 #include "connection.h"
 #include "log.h"
 #include "monotonic.h"
+#include "settler.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <syslog.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
@@ -52,6 +54,7 @@ struct server {
 	struct connections connections;
 	unsigned connection_count;
 	sd_event_source *accept_source, *pause_source, *work_source;
+	sd_event_source *settler_source; /* NULL: no settler runs */
 	bool is_stopping;
 	bool was_usable;
 	uint64_t status_usec;     /* when the status was told, */
@@ -196,6 +199,34 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
 	return 0;
 }
 
+static int on_settled(sd_event_source *source, const siginfo_t *info, void *userdata)
+{
+	struct server *server = userdata;
+
+	server->settler_source = sd_event_source_disable_unref(source);
+	lookup_end_settler(server->context.lookup,
+		info->si_code == CLD_EXITED && info->si_status == EXIT_SUCCESS);
+	plan_work(server, 0);
+	return 0;
+}
+
+/* Where none can be started the queue is worked off here, slower. */
+static void start_settler(struct server *server)
+{
+	struct lookup *lookup = server->context.lookup;
+	pid_t pid;
+
+	if (!lookup_begin_settler(lookup))
+		return;
+	if (settler_start(lookup_path(lookup), &pid) != OK ||
+		sd_event_add_child(server->event, &server->settler_source, pid, WEXITED, on_settled,
+			server) < 0) {
+		log_words(LOG_WARNING, "new mappings are read beside the lookups: no process can "
+				       "be started for them");
+		lookup_end_settler(lookup, false);
+	}
+}
+
 static int on_work(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct server *server = userdata;
@@ -215,6 +246,7 @@ static int on_work(sd_event_source *source, uint64_t usec, void *userdata)
 				take_turn(server, c);
 		}
 	}
+	start_settler(server);
 	tell_news(server);
 	plan_work(server, is_done ? 0 : WORK_PAUSE_USEC);
 	return 0;
@@ -410,6 +442,7 @@ void server_free(struct server *server)
 	sd_event_source_disable_unref(server->accept_source);
 	sd_event_source_disable_unref(server->pause_source);
 	sd_event_source_disable_unref(server->work_source);
+	sd_event_source_disable_unref(server->settler_source);
 	if (server->fd >= 0)
 		close(server->fd);
 	free(server);

@@ -157,6 +157,37 @@ static void a_long_queue_holds_up_misses_but_no_hits(void **state)
 	free((void *)stranger.bytes);
 }
 
+static void a_long_queue_is_left_to_a_settler_until_that_ends(void **state)
+{
+	struct scene *s = *state;
+
+	assert_false(lookup_begin_settler(s->lookup)); /* nothing is queued */
+	insert_many(s);
+	assert_int_equal(ask_alice(s), REASON_UNKNOWN); /* waits */
+	assert_true(lookup_begin_settler(s->lookup));
+	assert_false(lookup_begin_settler(s->lookup)); /* one runs */
+	assert_int_equal(lookup_due_usec(s->lookup), UINT64_MAX);
+
+	const int64_t queued = fixture_number(&s->f, "SELECT count(*) FROM pending");
+	assert_true(lookup_work(s->lookup));
+	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM pending"), queued);
+
+	/* It ended well and others have come: another one is due. */
+	lookup_end_settler(s->lookup, true);
+	assert_int_equal(lookup_due_usec(s->lookup), 0);
+	assert_true(lookup_work(s->lookup));
+	assert_true(lookup_begin_settler(s->lookup));
+
+	/* It failed: none is started for this queue again, and the daemon works it off. */
+	lookup_end_settler(s->lookup, false);
+	while (lookup_due_usec(s->lookup) == 0) {
+		assert_false(lookup_begin_settler(s->lookup));
+		assert_true(lookup_work(s->lookup));
+	}
+	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM pending"), 0);
+	assert_int_equal(ask_alice(s), REASON_UNMAPPED);
+}
+
 static void a_long_queue_that_nobody_may_settle_ends_as_unavailable(void **state)
 {
 	struct scene *s = *state;
@@ -702,6 +733,7 @@ int main(void)
 		lookup_test(an_edit_is_in_force_at_the_next_lookup),
 		lookup_test(a_committed_edit_is_in_force_while_a_shell_holds_the_write_lock),
 		lookup_test(a_long_queue_holds_up_misses_but_no_hits),
+		lookup_test(a_long_queue_is_left_to_a_settler_until_that_ends),
 		lookup_test(a_long_queue_that_nobody_may_settle_ends_as_unavailable),
 		lookup_test(a_queued_row_of_the_exact_service_holds_up_a_hit_of_every_service),
 		lookup_test(the_same_certificate_in_another_encoding_is_a_duplicate),
