@@ -75,8 +75,10 @@ void lookup_free(struct lookup *lookup)
 
 	if (!lookup)
 		return;
-	if (lookup->store && store_check_place(lookup->store, &trouble) == OK)
-		(void)!usage_write(&lookup->usage, lookup->store);
+	while (lookup->store && lookup->usage.count > 0 &&
+		store_check_place(lookup->store, &trouble) == OK &&
+		usage_write(&lookup->usage, lookup->store) == OK)
+		continue;
 	store_close(lookup->store);
 	assurance_free(lookup->assurance);
 	free(lookup->path);

@@ -235,6 +235,31 @@ def test_edits_by_root_in_a_shell_leave_files_that_the_daemon_can_read(box):
     assert box.ask()["reason"] == "allowed"
 
 
+def test_bulk_load_is_read_by_a_process_of_its_own_in_the_sandbox(box):
+    """4,000 copies of a certificate, as base64, that differ in the signature, which nobody verifies
+    here."""
+    assert box.ask()["reason"] == "allowed"
+    pid, _ = status_of_process(box)
+    mark = box.mark()
+    box.sh("base64 -w 0 /root/clients/bob.cer >/root/bob.b64")
+    box.sql("PRAGMA busy_timeout = 10000; INSERT INTO mapping(account, certificate)"
+            " WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 4999)"
+            " SELECT 'user' || i, substr(t, 1, length(t) - 60) || i || substr(t, -56) FROM n,"
+            " (SELECT CAST(readfile('/root/bob.b64') AS TEXT) AS t)")
+
+    def is_settled():
+        assert box.ask()["reason"] == "allowed"
+        return box.sql("SELECT count(*) FROM pending").strip() == "0"
+
+    box.wait_for("the queue to be worked off", is_settled)
+    assert box.sql("SELECT count(*) FROM fact WHERE problem IS NULL").strip() == "4001"
+    # Page faults of children that were waited for, proc(5).
+    text = box.run("cat", f"/proc/{pid}/stat")
+    assert int(text.rpartition(")")[2].split()[8]) > 0
+    assert [line for line in complaints(box, mark) if "edits not shown" not in line] == []
+    box.sql("PRAGMA busy_timeout = 10000; DELETE FROM mapping WHERE account LIKE 'user%'")
+
+
 def test_login_through_the_installed_services(box, ftps):
     stop_daemon(box)
     mark = box.mark()
