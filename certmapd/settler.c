@@ -40,7 +40,8 @@ enum error settler_run(const char *database_path, uid_t owner)
 
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	error = store_open(database_path, owner, STORE_USE_BATCH, &store, &trouble);
-	while (error == OK && more) {
+	/* Nothing is written by a handle whose files are no longer those of everybody. */
+	while (error == OK && more && (error = store_check_place(store, &trouble)) == OK) {
 		error = index_settle(store, BATCH_USEC, &more, &trouble);
 		if (error == OK)
 			written_usec = monotonic_usec();
