@@ -154,7 +154,7 @@ class PostgreSql(Peer):
             "PostgreSQL")
         subprocess.run([binaries / "psql", "-q", "-v", "ON_ERROR_STOP=1", "-h", self.directory,
                         "-U", self.user, "postgres"], input=text.encode(), check=True,
-                       stdout=subprocess.DEVNULL)
+                       cwd=self.directory, stdout=subprocess.DEVNULL)
 
     def question(self, digest):
         """Start, question and farewell in one send (PostgreSQL, "Message Formats"): the server
