@@ -34,7 +34,7 @@ static const struct {
 	enum store_slot slot;
 	const char *sql;
 } find_statements[] = {
-	/* By a key that nothing has: with a plain 0 every lookup would read all facts and drop them. */
+	/* By a key that nothing has: with a plain 0 every lookup would read all facts. */
 	[STORE_BY_NOTHING] = { STORE_FIND_SERVICE, FIND_SQL("f.mapping_id = NULL") },
 	[STORE_BY_FINGERPRINT] = { STORE_FIND_FINGERPRINT, FIND_SQL("f.fingerprint = ?2") },
 	[STORE_BY_KEY] = { STORE_FIND_KEY, FIND_SQL("f.key_fingerprint = ?2") },

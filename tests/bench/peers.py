@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """peers.py owns other programs of Debian that can find an account by a certificate's digest, each
-asked as a login would: connect, ask, read, close. load speaks their protocols in bytes made here, so
-that no client library is measured; the sqlite3 shell is a process for each question.
+asked as a login would: connect, ask, read, close. load speaks their protocols in bytes made here,
+so that no client library is measured; the sqlite3 shell is a process for each question.
 
 A peer that Debian has but this machine has not is told, never installed.
 """

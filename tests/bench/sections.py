@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """sections.py owns what is measured: a function for each part of the table."""
 import collections
-import os
-import pathlib
 import socket
 import sqlite3
 import statistics
@@ -41,8 +39,8 @@ class Bench:
         self.programs = programs
         self.plan = plan
         self.has_journal = has_journal
-        self.people = people.People(directory / "pki") if (directory / "pki").mkdir(
-            exist_ok=True) is None else None
+        (directory / "pki").mkdir(exist_ok=True)
+        self.people = people.People(directory / "pki")
         self.largest = plan.sizes[-1]
         self.source = directory / "people.db"
         self.ended = []
