@@ -15,15 +15,19 @@ CHART_COMMANDS = HERE / "lookup.gnuplot"
 
 
 class Row:
-    """One line of the table. `ratio` is to the floor that `what` names; `target` bounds it."""
+    """One line of the table. `ratio` is to the floor that `what` names; `target` bounds it. `key`:
+    its words in the README, where it stands without its section; None: it is not there."""
 
-    def __init__(self, section, what, figure, ratio=None, target=None, is_key=False):
+    def __init__(self, section, what, figure, ratio=None, target=None, key=None):
         self.section = section
         self.what = what
         self.figure = figure
         self.ratio = ratio
         self.target = target
-        self.is_key = is_key
+        self.key = key
+
+    def as_key(self):
+        return Row("", self.key, self.figure, self.ratio, self.target)
 
     def cells(self):
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
@@ -69,8 +73,8 @@ def sections(rows):
 
 # The bench is two busy processes; what others need beside them is missing in the figures.
 BUSY_LOAD = 0.5
-BUSY = (". **The machine was busy with other work**: times are too long, and ratios to an exchange that "
-        "fits between two turns of the scheduler too high. Run it again on a quiet one")
+BUSY = (". **The machine was busy with other work**: times are too long, and ratios to an exchange "
+        "that fits between two turns of the scheduler too high. Run it again on a quiet one")
 
 
 def machine():
@@ -98,7 +102,7 @@ def write(rows, points, introduction):
                        sections(rows) + "\n", encoding="utf-8")
     if points:
         write_chart(points)
-    key = table([row for row in rows if row.is_key])
+    key = table([row.as_key() for row in rows if row.key])
     readme = README.read_text(encoding="utf-8")
     marked = re.compile(r"(<!-- bench -->\n).*?(<!-- /bench -->)", re.S)
     if not marked.search(readme):

@@ -207,7 +207,7 @@ def lookup(bench):
             ratio = rounds.ratio(f"hit {largest}", f"hit {smallest}", "p50")
             bench.add("Lookup through the protocol", f"hit at {count_words(largest)} mappings, "
                       f"over one at {count_words(smallest)}, p50", "", ratio,
-                      at_most(1.2, ratio), is_key=True)
+                      at_most(1.2, ratio), key="a hit, to one in the smallest database, p50")
             bench.points = [(size, rounds.median("floor", "p50") / 1000,
                              rounds.median(f"hit {size}", "p50") / 1000,
                              rounds.median("miss" if size == largest else f"miss {size}",
@@ -220,27 +220,33 @@ def _tell_lookup(bench, rounds, clients):
     for name in ("floor", "block"):
         words = "raw exchange" + (", blocking in accept()" if name == "block" else "")
         bench.add(section, f"{words}: p50; p99; a second", _three(rounds, name),
-                  rounds.ratio(name, "floor", "p50"), is_key=clients == 1 and name == "floor")
+                  rounds.ratio(name, "floor", "p50"),
+                  key="the raw exchange: p50; p99; a second, one client"
+                  if clients == 1 and name == "floor" else None)
     for size in bench.plan.sizes:
         name = f"hit {size}"
         ratio = rounds.ratio(name, "floor", "p50")
         is_key = clients == 1 and name == largest
         bench.add(section, f"hit, {count_words(size)} mappings: p50; p99; a second",
-                  _three(rounds, name), ratio, at_most(1.6, ratio) if is_key else None, is_key)
+                  _three(rounds, name), ratio, at_most(1.6, ratio) if is_key else None,
+                  f"a hit, {count_words(size)} mappings: p50; p99; a second" if is_key else None)
     ratio = rounds.ratio(largest, "floor", "p99")
     bench.add(section, "the last one's p99", usec(rounds.median(largest, "p99")), ratio,
-              at_most(2.5, ratio) if clients == 1 else None, clients == 1)
+              at_most(2.5, ratio) if clients == 1 else None,
+              "its p99" if clients == 1 else None)
     ratio = rounds.ratio(largest, "floor", "per_sec")
     bench.add(section, "its lookups a second", f"{rounds.median(largest, 'per_sec'):.0f}", ratio,
-              at_least(0.6, ratio) if clients == 32 else None, clients == 32)
+              at_least(0.6, ratio) if clients == 32 else None,
+              "hits a second, 32 clients" if clients == 32 else None)
     bench.add(section, "its CPU time of certmapd, for each",
               usec(rounds.median(largest, CPU)), rounds.ratio(largest, "floor", CPU),
-              is_key=clients == 1)
+              key="CPU time of certmapd for a hit" if clients == 1 else None)
     for kind in ("miss", "malformed", "disabled"):
         ratio = rounds.ratio(kind, largest, "p50")
         bench.add(section, f"{kind}: p50; p99; a second (ratio: to a hit)", _three(rounds, kind),
                   ratio, at_most(2, ratio) if kind != "disabled" else None,
-                  clients == 1 and kind != "disabled")
+                  f"{kind}: p50; p99; a second (ratio: to a hit)"
+                  if clients == 1 and kind != "disabled" else None)
 
 
 def _three(rounds, name):
@@ -274,7 +280,8 @@ def login(bench):
         ratio = rounds.ratio("certmap", "floor", "p50", less="empty")
         bench.add(section, "pam_authenticate(), less the empty stack: p50",
                   usec(rounds.median("certmap", "p50") - rounds.median("empty", "p50")), ratio,
-                  at_most(1.9, ratio) if clients == 1 else None, clients == 1)
+                  at_most(1.9, ratio) if clients == 1 else None,
+                  "pam_authenticate(), less that of an empty stack: p50" if clients == 1 else None)
         bench.add(section, "pam_start() to pam_end(), empty stack; pam_certmap: p50",
                   f"{usec(rounds.median('empty', 'whole_p50'))}; "
                   f"{usec(rounds.median('certmap', 'whole_p50'))}")
@@ -290,7 +297,8 @@ def memory(bench):
     kib = server.memory_kib()
     value = kib["VmRSS"] / MIB
     bench.add("Memory", f"resident, {count_words(bench.largest)} mappings", f"{value:.1f} MiB",
-              target=at_most(16, value, " MiB"), is_key=True)
+              target=at_most(16, value, " MiB"),
+              key=f"memory of certmapd, {count_words(bench.largest)} mappings")
     bench.add("Memory", "of that its own; of files (libraries, shared index of the WAL); at most",
               f"{kib['RssAnon'] / MIB:.1f}; {(kib['RssFile'] + kib['RssShmem']) / MIB:.1f}; "
               f"{kib['VmHWM'] / MIB:.1f} MiB")
@@ -348,7 +356,8 @@ def cold(bench):
         ratio = rounds.ratio(f"certmapd {size}", "empty", "nsec")
         bench.add(section, f"certmapd, {count_words(size)} mappings",
                   usec(rounds.median(f"certmapd {size}", "nsec")), ratio, at_most(6, ratio),
-                  size == bench.largest)
+                  "cold start by socket activation (ratio: to an empty process)"
+                  if size == bench.largest else None)
 
 
 def edit(bench):
@@ -389,7 +398,8 @@ def edit(bench):
     for name in steps:
         value = statistics.median(taken[name])
         bench.add(section, f"{name}: the next lookup, at which it is in force", usec(value),
-                  value / usual, is_key=name == "insert")
+                  value / usual, key="the lookup that follows an insert, which is in force at it "
+                  "(ratio: to a lookup without)" if name == "insert" else None)
 
 
 def bulk(bench):
@@ -404,12 +414,15 @@ def bulk(bench):
     seconds = figures["in force"]
     bench.add(section, f"{count} rows by the sqlite3 shell: inserted; all in force",
               f"{figures['inserted']:.1f} s; {seconds:.1f} s",
-              target=at_most(90, seconds, " s"), is_key=True)
+              target=at_most(90, seconds, " s"),
+              key=f"{count} rows by the sqlite3 shell: inserted; all in force")
     usual = statistics.median(slice_["p99"] for slice_ in figures["usual"])
     for when in ("inserting", "settling"):
         p99 = statistics.median(slice_["p99"] for slice_ in figures[when])
         bench.add(section, f"p99 of a hit while {when} (ratio: to before)", usec(p99), p99 / usual,
-                  at_most(4, p99 / usual), is_key=when == "settling")
+                  at_most(4, p99 / usual),
+                  key="p99 of a hit while they are being read (ratio: to before)"
+                  if when == "settling" else None)
         bench.add(section, f"the slowest hit while {when}",
                   usec(max(slice_["max"] for slice_ in figures[when])))
 
@@ -513,7 +526,7 @@ def flood(bench):
         value = rounds.median(kind, "p99")
         bench.add(section, f"beside a flood of {kind}: p99", usec(value),
                   rounds.ratio(kind, "alone", "p99"), at_most(10, value / 1e6, " ms"),
-                  is_key=True)
+                  key=f"p99 of 4 clients beside {plan.flood_clients} that send {kind} all the time")
 
 
 ALL = {"bulk": bulk, "lookup": lookup, "login": login, "memory": memory, "cold": cold,
