@@ -7,6 +7,7 @@ import subprocess
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+LICENCE = "SPDX-License-Identifier: LGPL-2.1-or-later"
 README = HERE.parent.parent / "README.md"
 RESULTS = HERE / "results.md"
 CHART = HERE / "lookup.svg"
@@ -90,16 +91,19 @@ def machine():
 def write_chart(points):
     """`points`: number of mappings, and the times in microseconds of floor, hit and miss."""
     CHART_DATA.write_text(
-        "# mappings  raw_exchange  hit  miss    (p50 at one client, microseconds)\n" +
+        f"# {LICENCE}\n# mappings  raw_exchange  hit  miss    (p50 at one client, microseconds)\n" +
         "".join(" ".join(f"{value:g}" for value in point) + "\n" for point in points),
         encoding="ascii")
     subprocess.run(["gnuplot", CHART_COMMANDS.name], cwd=HERE, check=True)
+    # In front of it the XML declaration alone may stand.
+    declaration, chart = CHART.read_text(encoding="utf-8").split("\n", 1)
+    CHART.write_text(f"{declaration}\n<!-- {LICENCE} -->\n{chart}", encoding="utf-8")
 
 
 def write(rows, points, introduction):
     """The files beside this one, and the part of the README between its marks."""
-    RESULTS.write_text("# Results of `tests/bench/run --write`\n\n" + introduction + "\n\n" +
-                       sections(rows) + "\n", encoding="utf-8")
+    RESULTS.write_text(f"<!-- {LICENCE} -->\n# Results of `tests/bench/run --write`\n\n"
+                       f"{introduction}\n\n{sections(rows)}\n", encoding="utf-8")
     if points:
         write_chart(points)
     key = table([row.as_key() for row in rows if row.key])
