@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test_pages.py owns the proof that the manual pages are well formed, refer to pages that there
+are, and hold no example that nobody tries."""
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+import manual
+
+MANUALS = [page for page in manual.pages() if not page.endswith(".md")]
+KINDS = ("sh", "sql", "pam", "unit", "lines", "tried", "text")
+OURS = r"\b((?:pam_)?certmap[a-z-]*)(?: Ns )?\((\d)\)"
+
+
+def names_of(pages):
+    return {tuple(page.rsplit("/", 1)[-1].rsplit(".", 1)) for page in pages}
+
+
+def installed():
+    """The manual pages that `meson install` would put somewhere, with the files they are made of."""
+    listed = json.loads(subprocess.run(
+        ["meson", "introspect", "--installed", os.environ["CERTMAP_BUILD_DIR"]], check=True,
+        capture_output=True, text=True).stdout)
+    return {target.rsplit("/", 1)[-1]: source for source, target in listed.items()
+            if "/man/man" in target}
+
+
+@pytest.mark.parametrize("page", [page for page in installed()])
+def test_mandoc_has_nothing_to_say(page):
+    # What is said without a place in the file is about the pages of this machine.
+    done = subprocess.run([shutil.which("mandoc") or pytest.skip("mandoc is not installed"),
+                           "-Tlint", "-W", "style", installed()[page]], check=False,
+                          capture_output=True, text=True)
+    assert [line for line in (done.stdout + done.stderr).splitlines() if ".db lacks" not in line] \
+        == []
+
+
+def test_every_page_of_the_tree_is_installed():
+    assert {page.rsplit("/", 1)[-1] for page in MANUALS} <= set(installed())
+
+
+@pytest.mark.parametrize("page", manual.pages())
+def test_pages_that_are_referred_to_are_there(page):
+    referred = set(re.findall(OURS, manual.text_of(page)))
+    assert referred <= names_of(installed())
+
+
+@pytest.mark.parametrize("page", MANUALS)
+def test_date_name_and_section_of_a_page_are_those_of_its_file(page):
+    name, section = page.rsplit("/", 1)[-1].rsplit(".", 1)
+    assert re.match(rf'\.\\" SPDX-License-Identifier: LGPL-2\.1-or-later\n\.Dd \w+ \d+, \d+\n'
+                    rf"\.Dt {name.upper()} {section}\n\.Os\n\.Sh NAME\n\.Nm {name}\n",
+                    manual.text_of(page))
+
+
+@pytest.mark.parametrize("example", manual.examples(), ids=str)
+def test_no_example_is_left_untried(example):
+    kind, *rest = example.kind.split(" ")
+    assert kind in KINDS, f"{example}: nobody tries this; see tests/lib/manual.py\n{example.text}"
+    assert bool(rest) == (kind in ("unit", "lines", "tried"))
+    if kind == "tried":
+        assert rest[0] == "by" and (manual.TREE / rest[1]).is_file()
