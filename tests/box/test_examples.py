@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test_examples.py owns the running of every command that README.md and the manual pages tell root
+to type, in a machine that is set up as the pages take it for granted, and anew for each example."""
+import pathlib
+import re
+import sys
+
+import pytest
+
+from boxed import DATABASE, TREE, installed
+
+sys.path.insert(0, str(TREE / "tests/lib"))
+import manual  # noqa: E402
+
+HOME, SOURCE, KEY = "/root/examples", "/root/source", "/etc/credstore/certmap-key"
+BACKUP = "/var/backups/certmap"
+SECRET = "correct horse battery\n"
+# What an example makes itself is not there before.
+MAKES_DATABASE = r"certmapctl init"
+MAKES_KEY = r"credential new-key(?! --rotate)"
+MAKES_MAPPING = r"certmapctl add alice"
+BUILDS = r"meson setup"
+BUILD_SECONDS = 900  # on two busy cores
+
+
+def sh(box, script, **options):
+    """Commands of root, who stands beside the files that the pages name."""
+    place = SOURCE if re.search(BUILDS, script) else HOME
+    path = pathlib.PurePath(installed("certmapctl")).parent
+    return box.call("bash", "-euo", "pipefail", "-c", f"cd {place}; PATH={path}:$PATH\n{script}",
+                    **options)
+
+
+def must(box, script, **options):
+    done = sh(box, script, **options)
+    assert done.returncode == 0, (script, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module", name="machine")
+def prepare_once(booted):
+    """The files that the pages name, a copy of the source, and a way to be refused by the module."""
+    booted.sh(f"""
+        mkdir -p {HOME} {SOURCE} /etc/stunnel /var/lib/prometheus
+        cp /root/clients/alice.cer /root/clients/ca.pem {HOME}/
+        {TREE}/tests/lib/certificates client /root/clients carol
+        cp /root/clients/carol.cer {HOME}/new.cer
+        tar -C {TREE} --exclude=./.git --exclude='./build*' -c . | tar -C {SOURCE} -x
+        echo 'auth required pam_certmap.so source=env:NOTHING' >/etc/pam.d/su
+    """)
+    return booted
+
+
+def set_up(box, script):
+    must(box, f"""
+        systemctl reset-failed certmapd.socket certmapd.service
+        systemctl stop certmapd.service
+        systemctl start certmapd.socket
+        rm -rf {DATABASE}* /var/lib/certmap-damaged {BACKUP} {KEY}* /etc/credstore.encrypted
+        ! su alice -c true 2>/dev/null
+    """)
+    assert box.ask()["reason"] == "unavailable"
+    must(box, f"""
+        certmapctl init
+        install -d -m 0700 /etc/credstore
+        certmapctl credential new-key
+        certmapctl credential set alice
+    """, text_in=SECRET)
+    if not re.search(MAKES_MAPPING, script):
+        box.sql("INSERT INTO mapping (account, certificate)"
+                " VALUES ('alice', readfile('/root/clients/alice.cer'))")
+    must(box, f"install -d -m 0700 {BACKUP}; sqlite3 {DATABASE} '.backup {BACKUP}/mappings.db'")
+    # So that the journal has what the pages ask it for.
+    box.ask()
+    box.sql(".timeout 5000\nUPDATE mapping SET note = 'the only one'")
+    box.ask("bob", "bob")
+    box.run("journalctl", "--sync")
+    if re.search(MAKES_KEY, script):
+        box.run("rm", KEY)
+    if re.search(MAKES_DATABASE, script):
+        must(box, f"systemctl stop certmapd.service; rm {DATABASE}*")
+
+
+@pytest.mark.parametrize("example", manual.examples("sh"), ids=str)
+def test_commands_do_what_they_are_for(machine, example):
+    set_up(machine, example.text)
+    done = sh(machine, example.text, text_in=SECRET if "credential set" in example.text else "",
+              timeout=BUILD_SECONDS)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert "No entries" not in done.stdout
+    # Whatever it was, logins go on after it.
+    emptied = re.search(f"{MAKES_DATABASE}|certmapctl remove", example.text) and not \
+        re.search(rf"{MAKES_MAPPING}(?!(.|\n)*certmapctl remove)", example.text)
+    assert machine.ask()["reason"] == ("unmapped" if emptied else "allowed")
+
+
+@pytest.mark.parametrize("example", manual.examples("unit"), ids=str)
+def test_drop_in_is_understood(machine, example):
+    unit = example.kind.split()[1]
+    directory = f"/etc/systemd/system/{unit}.d"
+    machine.run("mkdir", "-p", directory)
+    machine.write(f"{directory}/example.conf", example.text)
+    try:
+        assert machine.run("systemd-analyze", "verify", installed(unit)) == ""
+        done = machine.call("systemd-analyze", "verify", unit)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    finally:
+        machine.run("rm", f"{directory}/example.conf")
+
+
+def test_a_wrong_drop_in_would_be_seen(machine):
+    machine.sh("mkdir -p /etc/systemd/system/certmapd.service.d")
+    machine.write("/etc/systemd/system/certmapd.service.d/example.conf",
+                  "[Service]\nLoadCredentials=certmap-key\n")
+    try:
+        done = machine.call("systemd-analyze", "verify", "certmapd.service")
+        assert "LoadCredentials" in done.stderr
+    finally:
+        machine.run("rm", "/etc/systemd/system/certmapd.service.d/example.conf")
