@@ -36,6 +36,11 @@ def must(box, script, **options):
     assert done.returncode == 0, (script, done.stdout, done.stderr)
 
 
+def edit(box, statement):
+    """By a shell that waits for its turn: the daemon writes what was used, seconds later."""
+    box.run("sqlite3", "-bail", DATABASE, ".timeout 5000", statement)
+
+
 @pytest.fixture(scope="module", name="machine")
 def prepare_once(booted):
     """The files that the pages name, a copy of the source, and a way to be refused by the module."""
@@ -71,7 +76,7 @@ def set_up(box, script):
     must(box, f"install -d -m 0700 {BACKUP}; sqlite3 {DATABASE} '.backup {BACKUP}/mappings.db'")
     # So that the journal has what the pages ask it for.
     box.ask()
-    box.sql(".timeout 5000\nUPDATE mapping SET note = 'the only one'")
+    edit(box, "UPDATE mapping SET note = 'her laptop'")
     box.ask("bob", "bob")
     box.run("journalctl", "--sync")
     if re.search(MAKES_KEY, script):
@@ -91,6 +96,27 @@ def test_commands_do_what_they_are_for(machine, example):
     emptied = re.search(f"{MAKES_DATABASE}|certmapctl remove", example.text) and not \
         re.search(rf"{MAKES_MAPPING}(?!(.|\n)*certmapctl remove)", example.text)
     assert machine.ask()["reason"] == ("unmapped" if emptied else "allowed")
+
+
+def example_with(words):
+    [example] = [example for example in manual.examples("sh") if words in example.text]
+    return example.text
+
+
+def test_restore_brings_back_what_was_disabled_since(machine):
+    restore = example_with("'.restore ")
+    set_up(machine, restore)
+    edit(machine, "UPDATE mapping SET enabled = 0")
+    assert machine.ask()["reason"] == "mapping-disabled"
+    assert sh(machine, example_with("ATTACH")).stdout == "1|*|alice\n"
+    must(machine, restore)
+    assert machine.ask()["reason"] == "allowed"
+    # And the daemon sees the next edits, although the history has gone back.
+    mark = machine.mark()
+    edit(machine, "UPDATE mapping SET enabled = 0")
+    assert machine.ask()["reason"] == "mapping-disabled"
+    [entry] = machine.since(mark, CERTMAP_OBJECT="mapping")
+    assert entry["CERTMAP_MAPPING"] == "1"
 
 
 @pytest.mark.parametrize("example", manual.examples("unit"), ids=str)

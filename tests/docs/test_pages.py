@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test_pages.py owns the proof that the manual pages are well formed, refer to pages that there
 are, and hold no example that nobody tries."""
+import functools
 import json
 import os
 import re
@@ -20,6 +21,7 @@ def names_of(pages):
     return {tuple(page.rsplit("/", 1)[-1].rsplit(".", 1)) for page in pages}
 
 
+@functools.cache
 def installed():
     """The manual pages that `meson install` would put somewhere, with the files they are made of."""
     listed = json.loads(subprocess.run(
@@ -29,7 +31,7 @@ def installed():
             if "/man/man" in target}
 
 
-@pytest.mark.parametrize("page", [page for page in installed()])
+@pytest.mark.parametrize("page", list(installed()))
 def test_mandoc_has_nothing_to_say(page):
     # What is said without a place in the file is about the pages of this machine.
     done = subprocess.run([shutil.which("mandoc") or pytest.skip("mandoc is not installed"),
@@ -64,3 +66,11 @@ def test_no_example_is_left_untried(example):
     assert bool(rest) == (kind in ("unit", "lines", "tried"))
     if kind == "tried":
         assert rest[0] == "by" and (manual.TREE / rest[1]).is_file()
+
+
+def test_certmapd_8_has_every_field_of_the_log():
+    sources = "".join(path.read_text(encoding="utf-8")
+                      for path in (manual.TREE / "certmapd").glob("*.c"))
+    keys = re.findall(r'log_add(?:_number)?\(\s*&?\w+, "(\w+)"', sources)
+    assert {f"CERTMAP_{key.upper()}" for key in keys} == \
+        set(re.findall(r"CERTMAP_[A-Z_]+", manual.text_of("certmapd/certmapd.8"))) != set()

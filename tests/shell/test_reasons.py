@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test_reasons.py owns the proof that the reasons of a refusal are the same words, with the same
-PAM codes, in the code, in README.md and in the manual."""
+PAM codes, in the code, in README.md and in the manuals."""
 import pathlib
 import re
 
@@ -90,3 +90,11 @@ def test_the_manual_has_each_reason_once_with_its_code():
     del codes["unknown"]
     assert len(items) == len(dict(items))
     assert dict(items) == codes
+
+
+def test_certmap_7_has_each_reason_once_with_its_code_in_the_order_of_the_gates():
+    section = re.search(r"^\.Sh REASONS\n(.*?)^\.Sh ", text_of("certmapd", "certmap.7"),
+                        re.M | re.S).group(1)
+    items, codes = re.findall(r"^\.It Em ([a-z-]+) Pq Dv (\w+)$", section, re.M), codes_of_the_module()
+    words = [word for word in words_of_the_code().values() if word != "unknown"]
+    assert items == [(word, codes[word]) for word in words]
