@@ -21,13 +21,22 @@ MAKES_KEY = r"credential new-key(?! --rotate)"
 MAKES_MAPPING = r"certmapctl add alice"
 BUILDS = r"meson setup"
 BUILD_SECONDS = 900  # on two busy cores
+# With these, exit status 1 is a finding; with the others, a failure.
+FINDINGS = """
+certmapctl() {
+	local status=0
+	command certmapctl "$@" || status=$?
+	case $1:$status in expiring:1 | explain:1 | verify:1) return 0 ;; esac
+	return $status
+}
+"""
 
 
 def sh(box, script, **options):
     """Commands of root, who stands beside the files that the pages name."""
     place = SOURCE if re.search(BUILDS, script) else TREE if "tests/" in script else HOME
     path = pathlib.PurePath(installed("certmapctl")).parent
-    return box.call("bash", "-euo", "pipefail", "-c", f"cd {place}; PATH={path}:$PATH\n{script}",
+    return box.call("bash", "-euo", "pipefail", "-c", f"cd {place}; PATH={path}:$PATH\n{FINDINGS}\n{script}",
                     **options)
 
 
@@ -49,6 +58,8 @@ def prepare_once(booted):
         cp /root/clients/alice.cer /root/clients/ca.pem {HOME}/
         {TREE}/tests/lib/certificates client /root/clients carol
         cp /root/clients/carol.cer {HOME}/new.cer
+        mkdir {HOME}/certificates
+        cp /root/clients/bob.pem {HOME}/certificates/
         tar -C {TREE} --exclude=./.git --exclude='./build*' -c . | tar -C {SOURCE} -x
         echo 'auth required pam_certmap.so source=env:NOTHING' >/etc/pam.d/su
     """)
@@ -101,10 +112,14 @@ def test_commands_do_what_they_are_for(machine, example):
               timeout=BUILD_SECONDS)
     assert done.returncode == 0, (done.stdout, done.stderr)
     assert "No entries" not in done.stdout
-    # Whatever it was, logins go on after it.
-    emptied = re.search(f"{MAKES_DATABASE}|certmapctl remove", example.text) and not \
-        re.search(rf"{MAKES_MAPPING}(?!(.|\n)*certmapctl remove)", example.text)
-    assert machine.ask()["reason"] == ("unmapped" if emptied else "allowed")
+    assert machine.ask()["reason"] == reason_after(script)
+
+
+def reason_after(script):
+    """What alice's login is answered then: logins go on, whatever was done."""
+    last = re.findall(r"certmapctl (init|add|remove|disable)", script)[-1:]
+    return {"init": "unmapped", "remove": "unmapped", "disable": "mapping-disabled"}.get(
+        last[0] if last else "add", "allowed")
 
 
 def example_with(words):
