@@ -274,20 +274,23 @@ enum error store_find_credential(struct store *store, struct span service, const
 	return OK;
 }
 
-/* An update is told by the columns that changed, a new or deleted row by those that are set. */
+/* An update is told by the columns that changed, a new or deleted row by those that are set. A
+ * shell can forge an entry whose JSON is none: it is told without them, and ends no log. */
 static const char history_sql[] =
-	"SELECT h.id, coalesce(h.mapping_id, 0), h.object, h.change, h.who,"
+	"WITH sound AS (SELECT *, iif(json_valid(old), old, NULL) AS o,"
+	"  iif(json_valid(new), new, NULL) AS n FROM history)"
+	" SELECT h.id, coalesce(h.mapping_id, 0), h.object, h.change, h.who,"
 	" CASE h.change WHEN 'update' THEN"
 	"  (SELECT group_concat(n.key || ': ' || coalesce(o.value, 'NULL') || ' -> ' ||"
 	"    coalesce(n.value, 'NULL'), ', ')"
-	"   FROM json_each(h.new) AS n JOIN json_each(h.old) AS o ON o.key = n.key"
+	"   FROM json_each(h.n) AS n JOIN json_each(h.o) AS o ON o.key = n.key"
 	"   WHERE n.value IS NOT o.value)"
 	" ELSE"
 	"  (SELECT group_concat(key || ': ' || value, ', ')"
-	"   FROM json_each(coalesce(h.new, h.old)) WHERE value IS NOT NULL)"
+	"   FROM json_each(coalesce(h.n, h.o)) WHERE value IS NOT NULL)"
 	" END,"
 	" h.change = 'update' AND h.old_certificate IS NOT NULL"
-	" FROM history AS h WHERE h.id > ?1 ORDER BY h.id LIMIT 1";
+	" FROM sound AS h WHERE h.id > ?1 ORDER BY h.id LIMIT 1";
 
 static void read_history(sqlite3_stmt *statement, struct store_history *ret)
 {

@@ -727,6 +727,28 @@ static void each_edit_is_witnessed_once(void **state)
 	assert_false(lookup_take_edit(s->lookup, &entry));
 }
 
+/* It needs no trigger to be dropped: history takes what a shell inserts. */
+static void a_forged_entry_without_json_ends_no_log(void **state)
+{
+	struct scene *s = *state;
+	struct store_history entry;
+
+	assert_int_equal(ask_alice(s), REASON_UNMAPPED);
+	fixture_run(&s->f, "INSERT INTO history (object, change, old, new) VALUES"
+			   " ('mapping', 'update', '{', '{\"note\": 1}'),"
+			   " ('mapping', 'insert', NULL, '{'), ('mapping', 'delete', '', NULL)");
+	fixture_map(&s->f, "*", "alice", s->der);
+	assert_int_equal(ask_alice(s), REASON_ALLOWED);
+	for (int i = 0; i < 3; i++) {
+		assert_true(lookup_take_edit(s->lookup, &entry));
+		assert_string_equal(entry.words, "");
+	}
+	assert_true(lookup_take_edit(s->lookup, &entry));
+	assert_int_equal(entry.mapping_id, 1);
+	assert_non_null(strstr(entry.words, "account: alice"));
+	assert_false(lookup_take_edit(s->lookup, &entry));
+}
+
 #define lookup_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -760,6 +782,7 @@ int main(void)
 		lookup_test(uses_are_written_in_one_batch_without_history),
 		lookup_test(trust_is_in_force_at_the_next_lookup),
 		lookup_test(each_edit_is_witnessed_once),
+		lookup_test(a_forged_entry_without_json_ends_no_log),
 	};
 
 	umask(0077);
