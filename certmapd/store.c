@@ -183,6 +183,8 @@ enum error store_check_place(struct store *store, struct store_trouble *ret_trou
 		return error;
 	if (status.st_dev != store->device || status.st_ino != store->inode)
 		return store_explain(ret_trouble, "database %s is another file now", store->path);
+	if (store->is_barred && store_may_write(store))
+		return store_explain(ret_trouble, "database %s may be written again", store->path);
 	return store_check_companions(store, ret_trouble);
 }
 
@@ -367,19 +369,56 @@ enum error store_open_file(const char *path, uid_t owner, enum store_use use, st
 	return OK;
 }
 
-enum error store_open(const char *path, uid_t owner, enum store_use use, struct store **ret,
-	struct store_trouble *ret_trouble)
+/* Where SQLite can't open one of its three files for writing it goes on with what it can read, and
+ * for as long as the handle lives. sqlite3_db_readonly() tells it of the database alone: of the
+ * other two the beginning of a write does, before it looks at locks. */
+static bool is_read_only(struct store *store)
+{
+	int result;
+
+	if (sqlite3_db_readonly(store->db, "main") == 1)
+		return true;
+	result = sqlite3_exec(store->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+	store_rollback(store);
+	return (result & 0xff) == SQLITE_READONLY;
+}
+
+/* *ret_is_lame tells that it can't be written although it may be. */
+static enum error open_checked(const char *path, uid_t owner, enum store_use use,
+	struct store **ret, bool *ret_is_lame, struct store_trouble *ret_trouble)
 {
 	__attribute__((cleanup(close_store))) struct store *store = NULL;
+	bool is_lame = false;
 	enum error error;
 
 	if ((error = store_open_file(path, owner, use, &store, ret_trouble)) != OK ||
 		(error = check_version(store, ret_trouble)) != OK ||
 		(error = store_check_companions(store, ret_trouble)) != OK)
 		return error;
+	/* The handle of a tool lives for one command, which says what it could not do. */
+	if (use == STORE_USE_DAEMON && is_read_only(store)) {
+		is_lame = store_may_write(store);
+		store->is_barred = !is_lame;
+	}
+	*ret_is_lame = is_lame;
 	*ret = store;
 	store = NULL;
 	return OK;
+}
+
+/* An open(2) that failed for a moment, without a descriptor or memory, is made up for at once. What
+ * is lame twice is so for a reason that the rights do not show, and can be read all the same. */
+enum error store_open(const char *path, uid_t owner, enum store_use use, struct store **ret,
+	struct store_trouble *ret_trouble)
+{
+	bool is_lame;
+	enum error error = open_checked(path, owner, use, ret, &is_lame, ret_trouble);
+
+	if (error != OK || !is_lame)
+		return error;
+	store_close(*ret);
+	*ret = NULL;
+	return open_checked(path, owner, use, ret, &is_lame, ret_trouble);
 }
 
 /* PRAGMA synchronous can't be changed inside of a transaction. The triggers' json_object() needs a

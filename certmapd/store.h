@@ -53,7 +53,8 @@ void store_close(struct store *store);
 
 /* Whether the path still names the file that is open, and that is still safe, and whether the files
  * that SQLite keeps beside it are those of the handle. An open handle goes on serving a file that
- * was moved, removed or replaced. ERROR_STORE: close and open again. */
+ * was moved, removed or replaced, and goes on reading alone where it may write again. ERROR_STORE:
+ * close and open again. */
 WARN_UNUSED enum error store_check_place(struct store *store, struct store_trouble *ret_trouble);
 
 /* To be called before a store is closed because store_check_place() refused it. Where the path

@@ -8,8 +8,11 @@
  */
 #include "store_private.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const char *const suffixes[STORE_COMPANIONS] = { "-wal", "-shm" };
 
@@ -73,4 +76,20 @@ bool store_companions_are_foreign(const struct store *store)
 			find_fate(&store->companions[i], &status) == FATE_REPLACED)
 			return true;
 	return false;
+}
+
+/* Asked for, never tried: the first close(2) of a file ends all locks that the process has on it
+ * (fcntl(2)), those of SQLite too. */
+static bool may_write_file(const char *path)
+{
+	return faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) == 0;
+}
+
+bool store_may_write(const struct store *store)
+{
+	bool may = may_write_file(store->path);
+
+	for (size_t i = 0; i < STORE_COMPANIONS && may; i++)
+		may = may_write_file(store->companions[i].path) || errno == ENOENT;
+	return may;
 }

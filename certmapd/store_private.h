@@ -100,6 +100,7 @@ struct store {
 	dev_t device; /* of the file that is open, */
 	ino_t inode;  /* see store_check_place() */
 	struct store_companion companions[STORE_COMPANIONS];
+	bool is_barred; /* opened for reading alone, since nothing else was allowed */
 	unsigned data_version;
 	uint8_t *lent; /* the certificate that store_next_pending() lends out */
 	store_edit_watcher *watcher;
@@ -122,6 +123,8 @@ void store_companions_done(struct store *store);
  * one is no longer there, or is another file: the handle reads and writes what nobody else does. */
 WARN_UNUSED enum error store_check_companions(
 	struct store *store, struct store_trouble *ret_trouble);
+/* Whether the rights on the database and these files let it be written. */
+bool store_may_write(const struct store *store);
 /* Whether somebody else made new ones: then this handle must leave them alone. */
 bool store_companions_are_foreign(const struct store *store);
 

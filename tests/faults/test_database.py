@@ -183,6 +183,24 @@ def test_in_a_read_only_directory_it_works_or_says_why(activated, given_away, al
     figure(f"read-only directory, {first}: {reason}")
 
 
+@fault("B05")
+def test_a_file_that_may_be_written_again_is_written(activated, given_away, alice, pki, figure):
+    """Also by a daemon that could only read it when it opened it."""
+    renewed = pki.leaf("alice-new", subject="/CN=alice")
+    given_away.map(renewed, account="alice", enabled=0, replaces=1)
+    for path in given_away.directory.iterdir():
+        path.chmod(0o444)
+    reason = activated.reason(alice)
+    assert reason in ("allowed", "unavailable")
+    assert activated.reason(renewed, "alice") == "unavailable"
+    reason_again = activated.reason(alice)
+    for path in given_away.directory.iterdir():
+        path.chmod(0o644)
+    assert activated.reason(renewed, "alice") == "allowed"
+    assert given_away.value("SELECT id FROM mapping WHERE enabled") == 2
+    figure(f"read-only file: {reason}, {reason_again}, and then a renewal")
+
+
 @pytest.fixture
 def small_disk(given_away):
     """The database on a file system of its own that is nearly full."""
