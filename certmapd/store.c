@@ -357,6 +357,7 @@ enum error store_open_file(const char *path, uid_t owner, enum store_use use, st
 		return error;
 	store->device = status.st_dev;
 	store->inode = status.st_ino;
+	store_insist_on_unlocking();
 	if ((error = open_handle(store, ret_trouble)) != OK ||
 		(error = configure(store, use, ret_trouble)) != OK)
 		return error;

@@ -116,6 +116,10 @@ WARN_UNUSED enum error store_open_file(const char *path, uid_t owner, enum store
 WARN_UNUSED enum error store_check_directory(
 	const char *path, uid_t owner, struct stat *ret_status, struct store_trouble *ret_trouble);
 
+/* Makes SQLite end a lock again where that fails, in every handle of the process. To be called
+ * before one is opened; again does no harm. */
+void store_insist_on_unlocking(void);
+
 /* The files that SQLite keeps beside a database in WAL. ERROR_MEMORY. */
 WARN_UNUSED enum error store_companions_init(struct store *store);
 void store_companions_done(struct store *store);
