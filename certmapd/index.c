@@ -127,16 +127,17 @@ enum error index_settle_within(struct store *store, uint64_t budget_usec, bool *
 {
 	const uint64_t end_usec = monotonic_usec() + budget_usec;
 	struct store_pending pending;
-	bool is_found;
+	bool is_found, is_first = true;
 	enum error error;
 
+	/* One row is read whatever it takes: a process that is kept from its processor for longer
+	 * than the budget would take a queue that is empty for a long one. */
 	while ((error = store_next_pending(
 			store, 0, (struct span){ 0 }, &pending, &is_found, ret_trouble)) == OK &&
-		is_found) {
+		is_found && (is_first || monotonic_usec() < end_usec)) {
 		if ((error = settle_one(store, &pending, ret_trouble)) != OK)
 			return error;
-		if (monotonic_usec() >= end_usec)
-			break;
+		is_first = false;
 	}
 	if (error == OK)
 		*ret_more = is_found;
@@ -271,16 +272,15 @@ static enum error find_in_queue(struct store *store, uint64_t budget_usec,
 {
 	const uint64_t end_usec = monotonic_usec() + budget_usec;
 	struct store_pending pending = { 0 };
-	bool is_found;
+	bool is_found, is_first = true;
 	enum error error;
 
 	while ((error = store_next_pending(store, pending.mapping_id, question->service, &pending,
 			&is_found, ret_trouble)) == OK &&
-		is_found) {
+		is_found && (is_first || monotonic_usec() < end_usec)) {
 		if ((error = consider(&pending, question, answer)) != OK)
 			return error;
-		if (monotonic_usec() >= end_usec)
-			break;
+		is_first = false;
 	}
 	if (error == OK)
 		*ret_complete = !is_found;
