@@ -14,6 +14,12 @@ if [ $# -lt 3 ] || [ $# -gt 4 ]; then
 	exit 2
 fi
 
+database=${4:-/var/lib/certmap/mappings.db}
+if [ ! -f "$database" ]; then
+	echo "map.sh: there is no database $database; certmapctl init makes one" >&2
+	exit 1
+fi
+
 # A text of SQL: what comes from outside is never code.
 quote() {
 	printf "'"
@@ -26,7 +32,7 @@ account=$(quote "$2")
 certificate=$(quote "$3")
 
 # The whole script is one argument, so that no line of a name can be one of the shell's commands.
-sqlite3 -batch -bail -cmd '.timeout 5000' "${4:-/var/lib/certmap/mappings.db}" "
+sqlite3 -batch -bail -cmd '.timeout 5000' "$database" "
 	BEGIN IMMEDIATE;
 	INSERT INTO service (name) SELECT $service
 		WHERE NOT EXISTS (SELECT 1 FROM service WHERE name = $service);
