@@ -12,6 +12,7 @@
 #include "store_edit.h"
 #include "usage.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -284,9 +285,20 @@ static enum error find(struct lookup *lookup, const struct presented *evidence, 
 	return OK;
 }
 
+/* The history only grows, but for a backup that was restored into the live file. Unless that is
+ * noticed, the edits after it would go unlogged until there are as many as before. */
 static void witness_history(struct lookup *lookup, int64_t history_id)
 {
-	if (!lookup->has_seen_history) {
+	const bool is_restored = lookup->has_seen_history && history_id < lookup->newest_history_id;
+
+	if (is_restored) {
+		snprintf(lookup->news, sizeof lookup->news,
+			"database %s went back from history entry %" PRId64 " to %" PRId64
+			": what was shut out since then may be let in again",
+			lookup->path, lookup->newest_history_id, history_id);
+		lookup->has_news = true;
+	}
+	if (is_restored || !lookup->has_seen_history) {
 		lookup->has_seen_history = true;
 		lookup->seen_history_id = history_id;
 	}

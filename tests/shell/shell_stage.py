@@ -45,6 +45,7 @@ def program(variable, name):
 CERTMAPD = program("CERTMAPD", "certmapd")
 CERTMAPCTL = program("CERTMAPCTL", "certmapctl")
 CERTMAPCTL_PLAIN = program("CERTMAPCTL_PLAIN", "certmapctl-plain")
+CERTMAPCTL_NEXT = pathlib.Path(os.environ.get("CERTMAPCTL_NEXT", TREE / "build/tests/certmapctl-next"))
 SQL_DIR = pathlib.Path(os.environ.get("SQL_DIR", TREE / "sql"))
 
 
