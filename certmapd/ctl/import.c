@@ -269,10 +269,12 @@ static enum error change(struct import *import, struct store *store, struct impo
 
 static bool may_retire(const struct import *import, const struct import_plan *plan)
 {
+	char name[128];
+
 	return plan->missing_count == 0 ||
 	       edit_confirm(import->ctl, "%s %zu mappings that %s does not have?",
 		       import->removes_missing ? "Remove" : "Disable", plan->missing_count,
-		       import->source);
+		       print_shown(span_of_string(import->source), name, sizeof name));
 }
 
 static enum ctl_status run(struct import *import, struct store *store, struct import_plan *plan)
@@ -307,7 +309,9 @@ enum ctl_status ctl_import(struct ctl *ctl, int argc, char **argv)
 	enum ctl_status status;
 
 	argp_parse(&parser, argc, argv, 0, NULL, &import);
-	if ((status = read_source(&import)) != CTL_DONE)
+	status = read_source(&import);
+	import_end_progress(&import);
+	if (status != CTL_DONE)
 		return status;
 	if (import.is_short || set_limits(&import) != OK) {
 		ctl_warn("%s", error_text(ERROR_MEMORY));

@@ -40,12 +40,14 @@ struct import_row {
 	bool has_note;
 	struct import_number enabled, valid_from, valid_until, staged_until, uid;
 	int64_t id, replaces; /* ids of the input, which are others here; 0: none */
-	uint8_t *der;         /* NULL: the certificate could not be read, see `detail` */
+	uint8_t *der;         /* NULL: no certificate; `detail` says why one could not be read */
 	size_t der_length;
-	struct certificate_facts facts;
+	uint8_t fingerprint[FINGERPRINT_BYTES];
+	int64_t not_before_sec, not_after_sec; /* of the certificate */
 	enum import_result result;
 	int64_t mapping_id; /* of the mapping that it is here; 0: none yet */
 	bool is_moved;      /* that mapping is another account's until now */
+	bool is_unstaged;   /* that mapping waits to replace another, and shall not */
 	char *detail;       /* what is to be said about it; NULL: nothing */
 };
 
@@ -68,6 +70,11 @@ struct import_location {
 	const char *service; /* "-": left out, as the person wants it */
 	size_t length;       /* of the name */
 	bool is_met;         /* in the input */
+};
+
+struct import_progress {
+	uint64_t next_usec; /* when the line changes again; 0: it has not begun */
+	bool is_shown;
 };
 
 #define IMPORT_LOCATIONS_MAX 256u
@@ -94,6 +101,7 @@ struct import {
 	struct import_note *notes;
 	size_t note_count, note_capacity;
 	bool is_short; /* of memory: something may be missing, and nothing is imported */
+	struct import_progress progress;
 };
 
 /* Reads the whole of import->source. CTL_REFUSED: it could not be read as a whole, and that has
@@ -103,9 +111,7 @@ typedef enum ctl_status import_reader(struct import *import);
 import_reader import_directory, import_csv, import_json, import_iis;
 
 /* Opens the source, "-" being the standard input. NULL: it can't be, and that has been said. */
-FILE *import_open(const struct import *import);
-/* Reads up to `capacity` bytes; -1: errno says why not. */
-WARN_UNUSED ssize_t import_read_all(int fd, uint8_t *bytes, size_t capacity);
+FILE *import_open(struct import *import);
 
 /* A new row with its origin in words, and what all readers say alike: the service, enabled. It dies
  * with the import; the pointer is good until the next one. NULL: out of memory. */
@@ -117,12 +123,15 @@ void import_forget_rows(struct import *import, size_t first);
 WARN_UNUSED enum error import_set(char **text, struct span value);
 /* Reads the certificate of a row in any of the forms that people have. */
 WARN_UNUSED enum error import_set_certificate(struct import_row *row, struct span stored);
+/* The same from a file; a relative name begins at this directory, which may be AT_FDCWD. */
+WARN_UNUSED enum error import_read_certificate(
+	struct import_row *row, int directory, const char *name);
 /* The row can't be taken, and why. The first reason stays. */
 __attribute__((format(printf, 2, 3))) void import_refuse(
 	struct import_row *row, const char *format, ...);
 /* The reader can't go on: says so about import->source, and returns CTL_REFUSED. */
 __attribute__((format(printf, 2, 3))) enum ctl_status import_fail(
-	const struct import *import, const char *format, ...);
+	struct import *import, const char *format, ...);
 /* Something that a person should know about the row. */
 __attribute__((format(printf, 2, 3))) void import_remark(char **detail, const char *format, ...);
 
@@ -140,6 +149,11 @@ __attribute__((format(printf, 3, 4))) void import_note(
 	struct import *import, const char *origin, const char *format, ...);
 
 void import_done(struct import *import);
+
+/* Shows on a terminal, once in a while, how many rows are done; `total` 0: nobody knows of how
+ * many. import_end_progress() takes the line away, before anything else is said. */
+void import_progress(struct import *import, const char *doing, size_t done, size_t total);
+void import_end_progress(struct import *import);
 
 /* A mapping of the database that the input does not have. */
 struct import_missing {
@@ -161,6 +175,14 @@ WARN_UNUSED enum error import_plan(struct import *import, struct store *store,
 WARN_UNUSED enum error import_apply(struct import *import, struct store *store,
 	struct import_plan *plan, struct store_trouble *ret_trouble);
 void import_plan_done(struct import_plan *plan);
+
+/* Counts what became of the rows and objects by now. */
+void import_count(const struct import *import, struct import_plan *plan);
+/* The newest entry of the history: as long as it is the same, nobody has edited anything. */
+WARN_UNUSED enum error import_read_history_id(
+	struct store *store, int64_t *ret, struct store_trouble *ret_trouble);
+/* Whether the row waits for its first login, to take the place of another mapping. */
+bool import_is_staged(const struct import_row *row);
 
 const char *import_result_text(enum import_result result);
 

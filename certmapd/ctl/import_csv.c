@@ -87,9 +87,26 @@ static bool has_column(const struct reading *reading, const char *name)
 	return false;
 }
 
+/* NULL: none stands there twice. */
+static const char *find_repeated(const struct reading *reading)
+{
+	for (size_t i = 0; i < reading->column_count; i++)
+		for (size_t j = 0; j < i; j++)
+			if (strcmp(reading->columns[i], reading->columns[j]) == 0)
+				return reading->columns[i];
+	return NULL;
+}
+
 static void check_header(struct reading *reading)
 {
-	if (!has_column(reading, "account"))
+	const char *repeated = find_repeated(reading);
+	char name[64];
+
+	if (repeated)
+		snprintf(reading->problem, sizeof reading->problem,
+			"the column '%s' stands in the first row twice",
+			print_shown(span_of_string(repeated), name, sizeof name));
+	else if (!has_column(reading, "account"))
 		snprintf(reading->problem, sizeof reading->problem,
 			"the first row must name the columns, and `account' is not among them");
 	else if (has_column(reading, "certificate") == has_column(reading, "certificate_file"))

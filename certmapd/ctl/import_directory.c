@@ -27,32 +27,6 @@ static size_t account_length(const char *name)
 	return 0;
 }
 
-static bool is_file(int fd)
-{
-	struct stat status;
-
-	return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-}
-
-static enum error read_certificate(struct import_row *row, int directory, const char *name)
-{
-	static uint8_t bytes[ARMOUR_DER_MAX_BYTES + 1];
-	/* Without O_NONBLOCK a FIFO would hold everything up. */
-	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	ssize_t length = -1;
-	enum error error = OK;
-
-	if (fd >= 0 && !is_file(fd))
-		import_refuse(row, "not a file");
-	else if (fd < 0 || (length = import_read_all(fd, bytes, sizeof bytes)) < 0)
-		import_refuse(row, "%s", strerror(errno));
-	else
-		error = import_set_certificate(row, span_of(bytes, (size_t)length));
-	if (fd >= 0)
-		close(fd);
-	return error;
-}
-
 static void take_file(struct import *import, int directory, const char *name)
 {
 	const size_t length = account_length(name);
@@ -65,7 +39,7 @@ static void take_file(struct import *import, int directory, const char *name)
 	}
 	row = import_add_row(import, "%s", name);
 	if (!row || import_set(&row->account, span_of(name, length)) != OK ||
-		read_certificate(row, directory, name) != OK)
+		import_read_certificate(row, directory, name) != OK)
 		import->is_short = true;
 }
 

@@ -8,14 +8,12 @@
 #include "print.h"
 #include "when.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
-#include <unistd.h>
 
 #define UID_MAX 4294967294 /* (uid_t)-1 is nobody's, chown(2) */
 
@@ -102,41 +100,29 @@ static void take_certificate(const struct field *field, struct span value)
 		field->import->is_short = true;
 }
 
-/* Beside the input where the name is relative, so that both can be moved together. */
-static int open_beside(const struct import *import, const char *name)
+/* Beside the input where the name is relative, so that both can be moved together. To be freed;
+ * NULL: out of memory. */
+static char *path_beside(const struct import *import, const char *name)
 {
 	const char *slash = strrchr(import->source, '/');
-	char path[4096];
+	const int length = slash ? (int)(slash + 1 - import->source) : 0;
+	char *path;
 
-	if (name[0] == '/' || !slash || strcmp(import->source, "-") == 0)
-		return open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (snprintf(path, sizeof path, "%.*s%s", (int)(slash + 1 - import->source), import->source,
-		    name) >= (int)sizeof path) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (name[0] == '/' || strcmp(import->source, "-") == 0)
+		return strdup(name);
+	return asprintf(&path, "%.*s%s", length, import->source, name) < 0 ? NULL : path;
 }
 
 static void take_certificate_file(const struct field *field)
 {
-	static uint8_t bytes[ARMOUR_DER_MAX_BYTES + 1];
-	char name[128];
-	ssize_t length;
-	int fd;
+	char *path;
 
 	if (!field->text)
 		return;
-	fd = open_beside(field->import, field->text);
-	length = fd < 0 ? -1 : import_read_all(fd, bytes, sizeof bytes);
-	if (length < 0)
-		import_refuse(field->row, "%s: %s",
-			print_shown(span_of_string(field->text), name, sizeof name),
-			strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	if (length >= 0)
-		take_certificate(field, span_of(bytes, (size_t)length));
+	path = path_beside(field->import, field->text);
+	if (!path || import_read_certificate(field->row, AT_FDCWD, path) != OK)
+		field->import->is_short = true;
+	free(path);
 }
 
 static bool take(struct field *field, struct span value)

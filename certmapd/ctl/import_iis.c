@@ -554,7 +554,7 @@ static enum ctl_status read_document(struct reading *reading, xmlDoc *document)
 	return check_locations(reading);
 }
 
-static enum ctl_status fail_xml(const struct import *import)
+static enum ctl_status fail_xml(struct import *import)
 {
 	const xmlError *trouble = xmlGetLastError();
 	char text[256] = "it can't be read";

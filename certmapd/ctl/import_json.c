@@ -88,11 +88,13 @@ static enum ctl_status take_mapping(struct reading *reading, json_t *object)
 		reading->import->is_short = true;
 		return CTL_DONE;
 	}
-	json_object_foreach(object, name,
-		value) if (strcmp(name, "object") != 0 &&
-			   (!read_value(value, &text) ||
-				   !import_take_field(reading->import, row, name,
-					   text))) return refuse_member(reading, name);
+	json_object_foreach(object, name, value)
+	{
+		if (strcmp(name, "object") != 0 &&
+			(!read_value(value, &text) ||
+				!import_take_field(reading->import, row, name, text)))
+			return refuse_member(reading, name);
+	}
 	return CTL_DONE;
 }
 
@@ -111,9 +113,9 @@ static bool read_cell(const char *name, const json_t *value, struct store_cell *
 	*ret = (struct store_cell){ .name = name, .kind = STORE_CELL_NULL };
 	if (!read_value(value, &text))
 		return false;
-	if (json_is_integer(value)) {
+	if (json_is_integer(value) || json_is_boolean(value)) {
 		ret->kind = STORE_CELL_INTEGER;
-		ret->number = json_integer_value(value);
+		ret->number = json_is_true(value) ? 1 : json_integer_value(value);
 	} else if (span_is_present(text) && is_binary(name)) {
 		if (!armour_decode_base64(text, decoded, sizeof decoded, &length))
 			return false;

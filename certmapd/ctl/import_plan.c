@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * import_plan.c owns what an import does to the database: it compares the rows with the mappings by
- * service and certificate, and writes what differs, all of it or nothing. The rules of the schema
- * are asked by writing; here stands only what the schema can't know, the order of the changes.
+ * import_plan.c owns what an import comes to: it compares the rows with the mappings by service and
+ * certificate, and changes nothing. import_apply.c writes what differs.
  */
 #include "import.h"
 
 #include "accounts.h"
-#include "monotonic.h"
 #include "print.h"
 
 #include <inttypes.h>
@@ -15,15 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
-
-#define PROGRESS_USEC 200000u /* how often the line about the progress changes */
 
 /* A mapping as the database has it. */
 struct standing {
 	int64_t id;
 	char *service, *account, *note;
-	struct import_number enabled, valid_from, valid_until, uid;
+	struct import_number enabled, replaces, staged_until, valid_from, valid_until, uid;
 	uint8_t fingerprint[FINGERPRINT_BYTES]; /* of its certificate */
 	bool is_met;                            /* in the input */
 };
@@ -103,6 +98,8 @@ static enum error take_standing(const struct store_row *row, void *context)
 		.account = copy_text(row, "account"),
 		.note = copy_text(row, "note"),
 		.enabled = number_of(row, "enabled"),
+		.replaces = number_of(row, "replaces"),
+		.staged_until = number_of(row, "staged_until"),
 		.valid_from = number_of(row, "valid_from"),
 		.valid_until = number_of(row, "valid_until"),
 		.uid = number_of(row, "account_uid"),
@@ -140,7 +137,7 @@ static struct standing *find_standing(
 
 	if (standings->count == 0)
 		return NULL;
-	memcpy(wanted.fingerprint, row->facts.fingerprint, FINGERPRINT_BYTES);
+	memcpy(wanted.fingerprint, row->fingerprint, FINGERPRINT_BYTES);
 	return bsearch(&wanted, standings->all, standings->count, sizeof wanted, compare_standings);
 }
 
@@ -158,11 +155,32 @@ static bool is_same_text(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* A staged row waits: whether it is enabled is not for the input to say. */
+bool import_is_staged(const struct import_row *row)
+{
+	return row->replaces > 0 && row->enabled.is_given && row->enabled.value == 0;
+}
+
+/* It can come into force by itself. */
+static bool is_waiting(const struct standing *standing)
+{
+	return !standing->replaces.is_null && standing->enabled.value == 0;
+}
+
+/* An input that does not speak of `enabled' says nothing about staging either. */
+static bool is_same_staging(const struct import_row *row, const struct standing *standing)
+{
+	if (!row->enabled.is_given || row->enabled.value != 0)
+		return true;
+	return import_is_staged(row) == is_waiting(standing) &&
+	       (!import_is_staged(row) ||
+		       is_same_number(&row->staged_until, &standing->staged_until));
+}
+
 static bool is_same(const struct import_row *row, const struct standing *standing)
 {
 	return is_same_text(row->account, standing->account) &&
 	       is_same_number(&row->enabled, &standing->enabled) &&
+	       is_same_staging(row, standing) &&
 	       is_same_number(&row->valid_from, &standing->valid_from) &&
 	       is_same_number(&row->valid_until, &standing->valid_until) &&
 	       is_same_number(&row->uid, &standing->uid) &&
@@ -174,6 +192,7 @@ static void change(struct import_row *row, const struct standing *standing)
 {
 	row->result = IMPORT_CHANGED;
 	row->is_moved = !is_same_text(row->account, standing->account);
+	row->is_unstaged = is_waiting(standing) && row->enabled.is_given && !import_is_staged(row);
 	if (!row->enabled.is_given)
 		row->enabled = standing->enabled;
 	/* The uid of the account before is wrong for the one after. */
@@ -187,6 +206,10 @@ static void meet(const struct import *import, struct import_row *row, struct sta
 
 	standing->is_met = true;
 	row->mapping_id = standing->id;
+	/* Somebody shut it out here, perhaps because it was stolen. */
+	if (!row->enabled.is_given && standing->enabled.value == 0)
+		import_remark(&row->detail, "mapping %" PRId64 " is disabled, and stays so",
+			standing->id);
 	if (is_same(row, standing))
 		row->result = IMPORT_UNCHANGED;
 	else if (import->is_sync)
@@ -208,8 +231,7 @@ static void meet(const struct import *import, struct import_row *row, struct sta
 static int compare_rows(const void *a, const void *b)
 {
 	const struct import_row *const *first = a, *const *second = b;
-	const int order = memcmp(
-		(*first)->facts.fingerprint, (*second)->facts.fingerprint, FINGERPRINT_BYTES);
+	const int order = memcmp((*first)->fingerprint, (*second)->fingerprint, FINGERPRINT_BYTES);
 
 	if (order != 0)
 		return order;
@@ -230,7 +252,7 @@ static enum error refuse_duplicates(struct import *import)
 	qsort(sorted, import->row_count, sizeof *sorted, compare_rows);
 	for (size_t i = 1; i < import->row_count; i++)
 		if (sorted[i]->der && sorted[i - 1]->der &&
-			memcmp(sorted[i]->facts.fingerprint, sorted[i - 1]->facts.fingerprint,
+			memcmp(sorted[i]->fingerprint, sorted[i - 1]->fingerprint,
 				FINGERPRINT_BYTES) == 0 &&
 			strcmp(sorted[i]->service, sorted[i - 1]->service) == 0)
 			import_refuse(sorted[i],
@@ -251,9 +273,9 @@ static void check_row(struct import_row *row)
 
 static void remark_on_validity(struct import_row *row, int64_t now_sec)
 {
-	if (row->facts.not_after_sec < now_sec)
+	if (row->not_after_sec < now_sec)
 		import_remark(&row->detail, "the certificate has expired");
-	else if (row->facts.not_before_sec > now_sec)
+	else if (row->not_before_sec > now_sec)
 		import_remark(&row->detail, "the certificate is not valid yet");
 }
 
@@ -273,48 +295,65 @@ static void bind_account(
 		import_remark(&row->detail, "root, whom pam_certmap.so refuses without allow_root");
 }
 
-/* Services that the input is about. */
-static bool is_in_scope(const struct import *import, const char *service)
+/* The services that the input is about. The names are borrowed. */
+struct scope {
+	const char **services; /* sorted */
+	size_t count;
+};
+
+static void done_scope(struct scope *scope)
 {
-	if (import->service)
-		return strcmp(import->service, service) == 0;
-	for (size_t i = 0; i < import->row_count; i++)
-		if (import->rows[i].service && strcmp(import->rows[i].service, service) == 0)
-			return true;
-	return false;
+	free(scope->services);
+}
+#define SCOPE_DONE __attribute__((cleanup(done_scope)))
+
+static int compare_names(const void *a, const void *b)
+{
+	const char *const *first = a, *const *second = b;
+
+	return strcmp(*first, *second);
 }
 
-/* Rows of one service stand together in most inputs, so that the last answer is the next one. */
-static bool is_in_scope_again(
-	const struct import *import, const char *service, const char **last, bool *last_answer)
+static enum error read_scope(const struct import *import, struct scope *ret)
 {
-	if (!*last || strcmp(*last, service) != 0) {
-		*last = service;
-		*last_answer = is_in_scope(import, service);
-	}
-	return *last_answer;
+	const size_t count = import->service ? 1 : import->row_count;
+
+	if (!(ret->services = calloc(count + 1, sizeof *ret->services)))
+		return ERROR_MEMORY;
+	for (size_t i = 0; i < count; i++)
+		ret->services[i] = import->service ? import->service : import->rows[i].service;
+	qsort(ret->services, count, sizeof *ret->services, compare_names);
+	ret->count = count;
+	return OK;
+}
+
+static bool is_in_scope(const struct scope *scope, const char *service)
+{
+	return bsearch(
+		&service, scope->services, scope->count, sizeof *scope->services, compare_names);
 }
 
 static bool is_gone(const struct import *import, const struct standing *standing)
 {
-	return !standing->is_met && (import->removes_missing || standing->enabled.value != 0);
+	return !standing->is_met &&
+	       (import->removes_missing || standing->enabled.value != 0 || is_waiting(standing));
 }
 
 static enum error find_missing(
 	const struct import *import, const struct standings *standings, struct import_plan *plan)
 {
-	const char *last = NULL;
-	bool last_answer = false;
+	struct scope scope SCOPE_DONE = { 0 };
+	enum error error = read_scope(import, &scope);
 
-	plan->missing = calloc(standings->count + 1, sizeof *plan->missing);
-	if (!plan->missing)
+	if (error != OK)
+		return error;
+	if (!(plan->missing = calloc(standings->count + 1, sizeof *plan->missing)))
 		return ERROR_MEMORY;
 	for (size_t i = 0; i < standings->count; i++) {
 		const struct standing *standing = &standings->all[i];
 		struct import_missing *missing = &plan->missing[plan->missing_count];
 
-		if (!is_gone(import, standing) ||
-			!is_in_scope_again(import, standing->service, &last, &last_answer))
+		if (!is_gone(import, standing) || !is_in_scope(&scope, standing->service))
 			continue;
 		*missing = (struct import_missing){
 			.id = standing->id,
@@ -347,7 +386,7 @@ static void decide(const struct import *import, const struct standings *standing
 		row->result = IMPORT_ADDED;
 }
 
-static void count_results(const struct import *import, struct import_plan *plan)
+void import_count(const struct import *import, struct import_plan *plan)
 {
 	memset(plan->counts, 0, sizeof plan->counts);
 	for (size_t i = 0; i < import->row_count; i++)
@@ -373,12 +412,11 @@ static enum error decide_all(
 	accounts_free(accounts);
 	if (import->is_sync && (error = find_missing(import, standings, plan)) != OK)
 		return error;
-	count_results(import, plan);
+	import_count(import, plan);
 	return OK;
 }
 
-/* The newest entry of the history: as long as it is the same, nobody has edited anything. */
-static enum error read_history_id(
+enum error import_read_history_id(
 	struct store *store, int64_t *ret, struct store_trouble *ret_trouble)
 {
 	const struct store_question question = {
@@ -401,293 +439,10 @@ enum error import_plan(struct import *import, struct store *store, struct import
 
 	if (error != OK)
 		return error;
-	if ((error = read_history_id(store, &ret->history_id, ret_trouble)) == OK)
+	if ((error = import_read_history_id(store, &ret->history_id, ret_trouble)) == OK)
 		error = read_standings(store, &standings, ret_trouble);
 	store_rollback(store);
 	return error == OK ? decide_all(import, &standings, ret) : error;
-}
-
-/* While a person thought, somebody else may have edited what the plan was made from. */
-static enum error check_still(
-	const struct import_plan *plan, struct store *store, struct store_trouble *ret_trouble)
-{
-	int64_t history_id;
-	enum error error = read_history_id(store, &history_id, ret_trouble);
-
-	if (error != OK || history_id == plan->history_id)
-		return error;
-	snprintf(ret_trouble->text, sizeof ret_trouble->text,
-		"somebody else has edited the database meanwhile: nothing was changed, run it "
-		"again");
-	return ERROR_REFUSED;
-}
-
-/* The changes --------------------------------------------------------------------------------- */
-
-struct run {
-	struct import *import;
-	struct store *store;
-	struct import_plan *plan;
-	struct store_trouble *trouble;
-	struct import_row **by_id; /* the rows in the order of the input's ids */
-	size_t done;
-	uint64_t next_usec; /* when the line about the progress changes again */
-};
-
-static void tell_progress(struct run *run)
-{
-	const uint64_t now_usec = monotonic_usec();
-
-	run->done++;
-	if (now_usec < run->next_usec || !isatty(STDERR_FILENO))
-		return;
-	run->next_usec = now_usec + PROGRESS_USEC;
-	fprintf(stderr, "\r%zu of %zu rows", run->done, run->import->row_count);
-	fflush(stderr);
-}
-
-static void end_progress(const struct run *run)
-{
-	if (run->next_usec > 0 && isatty(STDERR_FILENO))
-		fputs("\r\033[K", stderr);
-}
-
-/* What the database has against a row is told with the row, and the others are tried as well. */
-static enum error put_up_with(
-	struct run *run, enum error error, enum import_result *result, char **detail)
-{
-	if (error != ERROR_REFUSED)
-		return error;
-	*result = IMPORT_REFUSED;
-	free(*detail);
-	*detail = strdup(run->trouble->text);
-	return *detail ? OK : ERROR_MEMORY;
-}
-
-static void add_cell(struct store_row *row, const char *name, struct store_cell cell)
-{
-	cell.name = name;
-	row->cells[row->count++] = cell;
-}
-
-static struct store_cell integer(int64_t number)
-{
-	return (struct store_cell){ .kind = STORE_CELL_INTEGER, .number = number };
-}
-
-static struct store_cell text(const char *string)
-{
-	return (struct store_cell){
-		.kind = string ? STORE_CELL_TEXT : STORE_CELL_NULL,
-		.bytes = span_of_string(string),
-	};
-}
-
-static void add_number(struct store_row *row, const char *name, const struct import_number *number)
-{
-	if (number->is_given)
-		add_cell(row, name,
-			number->is_null ? (struct store_cell){ .kind = STORE_CELL_NULL }
-					: integer(number->value));
-}
-
-/* The columns that the input says something about. */
-static void fill(const struct import_row *row, struct store_row *ret)
-{
-	ret->table = STORE_TABLE_MAPPING;
-	ret->count = 0;
-	add_cell(ret, "account", text(row->account));
-	if (row->has_note)
-		add_cell(ret, "note", text(row->note));
-	add_number(ret, "enabled", &row->enabled);
-	add_number(ret, "valid_from", &row->valid_from);
-	add_number(ret, "valid_until", &row->valid_until);
-	add_number(ret, "account_uid", &row->uid);
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-	const struct import_row *const *first = a, *const *second = b;
-
-	return (*first)->id < (*second)->id ? -1 : (*first)->id > (*second)->id;
-}
-
-/* The id here of the mapping that the input numbers so; 0: there is none. */
-static int64_t translate(const struct run *run, int64_t id)
-{
-	const struct import_row wanted = { .id = id }, *key = &wanted;
-	struct import_row *const *found = bsearch(
-		&key, run->by_id, run->import->row_count, sizeof(struct import_row *), compare_ids);
-
-	return found ? (*found)->mapping_id : 0;
-}
-
-static bool is_staged(const struct import_row *row)
-{
-	return row->replaces > 0 && row->enabled.is_given && row->enabled.value == 0;
-}
-
-static enum error insert(struct run *run, struct import_row *row)
-{
-	struct store_row cells;
-	int64_t replaces = 0;
-	enum error error;
-
-	fill(row, &cells);
-	add_cell(&cells, "service", text(row->service));
-	add_cell(&cells, "certificate",
-		(struct store_cell){
-			.kind = STORE_CELL_BLOB, .bytes = span_of(row->der, row->der_length) });
-	if (is_staged(row)) {
-		replaces = translate(run, row->replaces);
-		if (replaces == 0) {
-			import_refuse(row, "it is staged to replace %" PRId64 ", which is not here",
-				row->replaces);
-			return OK;
-		}
-		add_cell(&cells, "replaces", integer(replaces));
-		add_number(&cells, "staged_until", &row->staged_until);
-	}
-	error = store_insert_row(run->store, &cells, &row->mapping_id, run->trouble);
-	return put_up_with(run, error, &row->result, &row->detail);
-}
-
-static enum error update(struct run *run, struct import_row *row)
-{
-	struct store_row cells;
-	bool is_found;
-	enum error error;
-
-	fill(row, &cells);
-	add_cell(&cells, "id", integer(row->mapping_id));
-	error = store_update_row(run->store, &cells, &is_found, run->trouble);
-	return put_up_with(run, error, &row->result, &row->detail);
-}
-
-static enum error set_enabled(struct run *run, int64_t id, bool enabled)
-{
-	const struct store_row row = {
-		.table = STORE_TABLE_MAPPING,
-		.count = 2,
-		.cells = { { .name = "id", .kind = STORE_CELL_INTEGER, .number = id },
-			{ .name = "enabled", .kind = STORE_CELL_INTEGER, .number = enabled } },
-	};
-	bool is_found;
-
-	return store_update_row(run->store, &row, &is_found, run->trouble);
-}
-
-static enum error retire_missing(struct run *run)
-{
-	bool is_found;
-	enum error error = OK;
-
-	for (size_t i = 0; i < run->plan->missing_count && error == OK; i++) {
-		const int64_t id = run->plan->missing[i].id;
-
-		error = run->import->removes_missing
-				? store_delete_mapping(run->store, id, &is_found, run->trouble)
-				: set_enabled(run, id, false);
-	}
-	return error;
-}
-
-/* Of two mappings whose accounts are exchanged neither could be the first: all of them are disabled
- * before. */
-static enum error change_rows(struct run *run)
-{
-	enum error error = OK;
-
-	for (size_t i = 0; i < run->import->row_count && error == OK; i++)
-		if (run->import->rows[i].result == IMPORT_CHANGED && run->import->rows[i].is_moved)
-			error = set_enabled(run, run->import->rows[i].mapping_id, false);
-	for (size_t i = 0; i < run->import->row_count && error == OK; i++)
-		if (run->import->rows[i].result == IMPORT_CHANGED) {
-			error = update(run, &run->import->rows[i]);
-			tell_progress(run);
-		}
-	return error;
-}
-
-static enum error add_rows(struct run *run, bool staged)
-{
-	enum error error = OK;
-
-	for (size_t i = 0; i < run->import->row_count && error == OK; i++)
-		if (run->import->rows[i].result == IMPORT_ADDED &&
-			is_staged(&run->import->rows[i]) == staged) {
-			error = insert(run, &run->import->rows[i]);
-			tell_progress(run);
-		}
-	return error;
-}
-
-/* The other tables ---------------------------------------------------------------------------- */
-
-struct search {
-	const struct import_object *object;
-	bool is_found;
-};
-
-static bool is_same_cell(const struct store_cell *a, const struct store_cell *b)
-{
-	return a && b && a->kind == b->kind && a->number == b->number &&
-	       (!span_is_present(a->bytes) || span_is_equal(a->bytes, b->bytes));
-}
-
-/* Bytes that stand there as text come out of JSON as bytes. */
-static bool is_same_content(const struct store_cell *a, const struct store_cell *b)
-{
-	return a && b && span_is_equal(a->bytes, b->bytes);
-}
-
-static enum error compare_object(const struct store_row *row, void *context)
-{
-	struct search *search = context;
-	const struct store_row *wanted = &search->object->row;
-
-	for (size_t i = 0; i < wanted->count; i++) {
-		const struct store_cell *cell = &wanted->cells[i];
-		const struct store_cell *is = store_row_cell(row, cell->name);
-
-		if (!is_same_cell(cell, is) &&
-			!(strcmp(cell->name, "content") == 0 && is_same_content(cell, is)))
-			return OK;
-	}
-	search->is_found = true;
-	return OK;
-}
-
-static enum error put_object(struct run *run, struct import_object *object)
-{
-	struct search search = { .object = object };
-	int64_t id;
-	bool is_found = false;
-	enum error error = store_read_table(
-		run->store, object->row.table, compare_object, &search, run->trouble);
-
-	if (error != OK)
-		return error;
-	object->result = search.is_found ? IMPORT_UNCHANGED : IMPORT_ADDED;
-	if (search.is_found)
-		return OK;
-	if (object->row.table != STORE_TABLE_TRUST)
-		error = store_update_row(run->store, &object->row, &is_found, run->trouble);
-	if (error == OK && is_found)
-		object->result = IMPORT_CHANGED;
-	else if (error == OK)
-		error = store_insert_row(run->store, &object->row, &id, run->trouble);
-	return put_up_with(run, error, &object->result, &object->detail);
-}
-
-/* The services come first: what they allow the mappings need. */
-static enum error put_objects(struct run *run)
-{
-	enum error error = OK;
-
-	for (size_t i = 0; i < run->import->object_count && error == OK; i++)
-		error = put_object(run, &run->import->objects[i]);
-	return error;
 }
 
 void import_plan_done(struct import_plan *plan)
@@ -697,53 +452,4 @@ void import_plan_done(struct import_plan *plan)
 		free(plan->missing[i].account);
 	}
 	free(plan->missing);
-}
-
-static enum error sort_by_id(struct run *run)
-{
-	const size_t count = run->import->row_count;
-
-	if (!(run->by_id = calloc(count + 1, sizeof(struct import_row *))))
-		return ERROR_MEMORY;
-	for (size_t i = 0; i < count; i++)
-		run->by_id[i] = &run->import->rows[i];
-	qsort(run->by_id, count, sizeof(struct import_row *), compare_ids);
-	return OK;
-}
-
-static enum error run_all(struct run *run)
-{
-	enum error error;
-
-	if ((error = put_objects(run)) != OK || (error = retire_missing(run)) != OK ||
-		(error = change_rows(run)) != OK || (error = add_rows(run, false)) != OK ||
-		(error = sort_by_id(run)) != OK)
-		return error;
-	return add_rows(run, true);
-}
-
-enum error import_apply(struct import *import, struct store *store, struct import_plan *plan,
-	struct store_trouble *ret_trouble)
-{
-	struct run run = {
-		.import = import,
-		.store = store,
-		.plan = plan,
-		.trouble = ret_trouble,
-	};
-	enum error error = check_still(plan, store, ret_trouble);
-
-	if (error == OK)
-		error = run_all(&run);
-	free(run.by_id);
-	end_progress(&run);
-	if (error != OK)
-		return error;
-	count_results(import, plan);
-	if (plan->counts[IMPORT_REFUSED] == 0)
-		return OK;
-	snprintf(ret_trouble->text, sizeof ret_trouble->text,
-		"%zu of %zu can't be imported: nothing was changed", plan->counts[IMPORT_REFUSED],
-		import->row_count + import->object_count);
-	return ERROR_REFUSED;
 }

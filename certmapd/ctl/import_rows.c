@@ -3,12 +3,15 @@
 #include "import.h"
 
 #include "print.h"
+#include "store_pending.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Room for one more element of `size`, behind `count`. */
@@ -26,7 +29,7 @@ static bool make_room(void **elements, size_t count, size_t *capacity, size_t si
 	return true;
 }
 
-FILE *import_open(const struct import *import)
+FILE *import_open(struct import *import)
 {
 	const bool is_input = strcmp(import->source, "-") == 0;
 	FILE *in = is_input ? fdopen(dup(STDIN_FILENO), "r") : fopen(import->source, "re");
@@ -34,24 +37,6 @@ FILE *import_open(const struct import *import)
 	if (!in)
 		import_fail(import, "%s", strerror(errno));
 	return in;
-}
-
-ssize_t import_read_all(int fd, uint8_t *bytes, size_t capacity)
-{
-	size_t length = 0;
-	ssize_t got;
-
-	while (length < capacity) {
-		got = read(fd, bytes + length, capacity - length);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -1;
-		if (got == 0)
-			break;
-		length += (size_t)got;
-	}
-	return (ssize_t)length;
 }
 
 static void free_row(struct import_row *row)
@@ -87,6 +72,7 @@ struct import_row *import_add_row(struct import *import, const char *origin, ...
 	if (length < 0)
 		return NULL;
 	import->row_count++;
+	import_progress(import, "reading", import->row_count, 0);
 	row->service = strdup(import->service ? import->service : "*");
 	return row->service ? row : NULL;
 }
@@ -144,6 +130,7 @@ void import_refuse(struct import_row *row, const char *format, ...)
 enum error import_set_certificate(struct import_row *row, struct span stored)
 {
 	static uint8_t der[ARMOUR_DER_MAX_BYTES];
+	struct certificate_facts facts;
 	const char *problem = NULL;
 	enum armour_finding finding;
 	enum error error;
@@ -154,7 +141,7 @@ enum error import_set_certificate(struct import_row *row, struct span stored)
 		import_refuse(row, "%s", armour_finding_text(finding));
 		return OK;
 	}
-	if ((error = certificate_read(span_of(der, length), &row->facts, &problem)) != OK)
+	if ((error = certificate_read(span_of(der, length), &facts, &problem)) != OK)
 		return error;
 	if (problem) {
 		import_refuse(row, "%s", problem);
@@ -164,10 +151,60 @@ enum error import_set_certificate(struct import_row *row, struct span stored)
 		return ERROR_MEMORY;
 	memcpy(row->der, der, length);
 	row->der_length = length;
+	/* The names stay behind: they take five times as much as all the rest of a row. */
+	memcpy(row->fingerprint, facts.fingerprint, FINGERPRINT_BYTES);
+	row->not_before_sec = facts.not_before_sec;
+	row->not_after_sec = facts.not_after_sec;
 	return OK;
 }
 
-enum ctl_status import_fail(const struct import *import, const char *format, ...)
+/* -1: errno says why not. */
+static ssize_t read_all(int fd, uint8_t *bytes, size_t capacity)
+{
+	size_t length = 0;
+	ssize_t got = 1;
+
+	while (length < capacity && got != 0) {
+		got = read(fd, bytes + length, capacity - length);
+		if (got < 0 && errno != EINTR)
+			return -1;
+		length += got > 0 ? (size_t)got : 0;
+	}
+	return (ssize_t)length;
+}
+
+static bool is_file(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+enum error import_read_certificate(struct import_row *row, int directory, const char *name)
+{
+	/* One byte past the limit, so that what is too long is seen as such. */
+	static uint8_t bytes[STORE_CERTIFICATE_MAX_BYTES + 1];
+	/* Without O_NONBLOCK a FIFO would hold everything up. */
+	int fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	ssize_t length = -1;
+	enum error error = OK;
+	char shown[256];
+
+	print_shown(span_of_string(name), shown, sizeof shown);
+	if (fd >= 0 && !is_file(fd))
+		import_refuse(row, "%s: not a file", shown);
+	else if (fd < 0 || (length = read_all(fd, bytes, sizeof bytes)) < 0)
+		import_refuse(row, "%s: %s", shown, strerror(errno));
+	else if (length == (ssize_t)sizeof bytes)
+		import_refuse(row, "%s", armour_finding_text(ARMOUR_TOO_LARGE));
+	else
+		error = import_set_certificate(row, span_of(bytes, (size_t)length));
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+enum ctl_status import_fail(struct import *import, const char *format, ...)
 {
 	char name[256], text[512];
 	va_list arguments;
@@ -175,6 +212,7 @@ enum ctl_status import_fail(const struct import *import, const char *format, ...
 	va_start(arguments, format);
 	vsnprintf(text, sizeof text, format, arguments);
 	va_end(arguments);
+	import_end_progress(import);
 	ctl_warn("%s: %s; nothing was changed",
 		print_shown(span_of_string(import->source), name, sizeof name), text);
 	return CTL_REFUSED;
