@@ -6,9 +6,11 @@
 
 #include <stdio.h>
 
+#define KEYS_MAX 2u
+
 static const struct table {
 	const char *name;
-	const char *keys[2];
+	const char *keys[KEYS_MAX]; /* the columns of the primary key; NULL: no second one */
 	const char *read_sql;
 	bool is_numbered;
 } tables[STORE_TABLES] = {
@@ -137,8 +139,32 @@ enum error store_read_table(struct store *store, enum store_table table, store_r
 
 static bool is_key(const struct table *table, const char *column)
 {
-	for (size_t i = 0; i < 2 && table->keys[i]; i++)
+	for (size_t i = 0; i < KEYS_MAX && table->keys[i]; i++)
 		if (strcmp(table->keys[i], column) == 0)
+			return true;
+	return false;
+}
+
+/* Without a part of its key a row would stand for several. */
+static enum error require_key(const struct store_row *row, struct store_trouble *ret_trouble)
+{
+	const struct table *table = &tables[row->table];
+
+	for (size_t i = 0; i < KEYS_MAX && table->keys[i]; i++)
+		if (!store_row_cell(row, table->keys[i])) {
+			snprintf(ret_trouble->text, sizeof ret_trouble->text,
+				"a row of the table %s without its %s", table->name,
+				table->keys[i]);
+			return ERROR_REFUSED;
+		}
+	return OK;
+}
+
+/* Is there anything beside the key? */
+static bool has_more_than_key(const struct store_row *row)
+{
+	for (size_t i = 0; i < row->count; i++)
+		if (!is_key(&tables[row->table], row->cells[i].name))
 			return true;
 	return false;
 }
@@ -183,7 +209,8 @@ static char *update_sql(const struct store_row *row)
 	sqlite3_str *sql = sqlite3_str_new(NULL);
 
 	sqlite3_str_appendf(sql, "UPDATE %s SET ", tables[row->table].name);
-	append_pairs(sql, row, false, ", ");
+	/* A row that is its key alone changes nothing, but is found. */
+	append_pairs(sql, row, !has_more_than_key(row), ", ");
 	sqlite3_str_appendall(sql, " WHERE ");
 	append_pairs(sql, row, true, " AND ");
 	return sqlite3_str_finish(sql);
@@ -270,7 +297,8 @@ enum error store_update_row(struct store *store, const struct store_row *row, bo
 	sqlite3_stmt *statement STORE_RESET = NULL;
 	enum error error;
 
-	if ((error = prepare_row(store, row, update_sql(row), &statement, ret_trouble)) != OK ||
+	if ((error = require_key(row, ret_trouble)) != OK ||
+		(error = prepare_row(store, row, update_sql(row), &statement, ret_trouble)) != OK ||
 		(error = bind_row(store, statement, row, ret_trouble)) != OK ||
 		(error = store_run_edit(store, statement, ret_trouble)) != OK)
 		return error;

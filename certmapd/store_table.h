@@ -64,7 +64,8 @@ WARN_UNUSED enum error store_insert_row(struct store *store, const struct store_
 	int64_t *ret_id, struct store_trouble *ret_trouble);
 
 /* Inside of an edit: changes the row that has the same key as this one to its other cells.
- * *ret_found is false where there is none. */
+ * *ret_found is false where there is none. ERROR_REFUSED also where a column of the key is missing:
+ * such a row would stand for several. */
 WARN_UNUSED enum error store_update_row(struct store *store, const struct store_row *row,
 	bool *ret_found, struct store_trouble *ret_trouble);
 

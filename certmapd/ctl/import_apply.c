@@ -216,14 +216,18 @@ static enum error take_step(struct run *run, enum step step)
 	return error;
 }
 
-/* Of two mappings whose accounts are exchanged neither could be the first. */
-static enum error disable_moved(struct run *run)
+/* Of two mappings whose accounts are exchanged neither could be the first, and one that goes back
+ * to being staged is written last. */
+static enum error make_room(struct run *run)
 {
 	enum error error = OK;
 
-	for (size_t i = 0; i < run->import->row_count && error == OK; i++)
-		if (run->import->rows[i].result == IMPORT_CHANGED && run->import->rows[i].is_moved)
-			error = disable(run, run->import->rows[i].mapping_id);
+	for (size_t i = 0; i < run->import->row_count && error == OK; i++) {
+		const struct import_row *row = &run->import->rows[i];
+
+		if (row->result == IMPORT_CHANGED && (row->is_moved || import_is_staged(row)))
+			error = disable(run, row->mapping_id);
+	}
 	return error;
 }
 
@@ -314,8 +318,7 @@ static enum error run_all(struct run *run)
 	enum error error;
 
 	if ((error = put_objects(run)) != OK || (error = retire_missing(run)) != OK ||
-		(error = disable_moved(run)) != OK ||
-		(error = take_step(run, STEP_DISABLE)) != OK ||
+		(error = make_room(run)) != OK || (error = take_step(run, STEP_DISABLE)) != OK ||
 		(error = take_step(run, STEP_ENABLE)) != OK ||
 		(error = take_step(run, STEP_ADD)) != OK || (error = sort_by_id(run)) != OK)
 		return error;
