@@ -9,4 +9,5 @@ set -eu
 # Each of these lines also takes --dry-run, which changes nothing, and --sql, which prints the
 # change as statements for the sqlite3 shell.
 certmapctl add --service proftpd alice alice.cer "$@"
+certmapctl service set proftpd enabled=yes "$@"
 certmapctl list --service proftpd "$@"

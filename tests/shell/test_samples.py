@@ -72,7 +72,7 @@ def test_writer_makes_the_change_in_force_at_once(room, database, daemon, alice,
         == [{"service": "proftpd", "account": ACCOUNT, "enabled": 1}]
 
 
-@pytest.mark.parametrize("sample", ("map.sql", "map.sh", "map.py"))
+@pytest.mark.parametrize("sample", WRITERS)
 def test_writer_switches_a_service_on_that_was_off(room, database, daemon, alice, sample):
     database.sql("INSERT INTO service (name, enabled, note) VALUES ('proftpd', 0, 'closed');")
     write(room, sample, database)
