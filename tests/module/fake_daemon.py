@@ -59,9 +59,9 @@ def frame(payload):
 
 def payload_of(**values):
     encoded = dict(values)
-    if "uid" in encoded:
+    if encoded.get("uid") is not None:
         encoded["uid"] = struct.pack(">I", encoded["uid"])
-    if "mapping_id" in encoded:
+    if encoded.get("mapping_id") is not None:
         encoded["mapping_id"] = struct.pack(">Q", encoded["mapping_id"])
     payload = b""
     for name, number in REPLY_FIELDS.items():
