@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * replay.c owns the ordinary test of a fuzz target: every file of its directory, seeds and former
+ * crashes, once. It needs no clang. One TAP case per file; where one does not hold, the program
+ * aborts, which is a failure too.
+ */
+#include "fuzz.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static int is_input(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+static struct span read_file(const char *directory, const char *name)
+{
+	char path[4096];
+	struct stat status;
+	uint8_t *bytes;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	file = fopen(path, "rb");
+	if (!file || fstat(fileno(file), &status) < 0 ||
+		!(bytes = malloc((size_t)status.st_size + 1)) ||
+		fread(bytes, 1, (size_t)status.st_size, file) != (size_t)status.st_size) {
+		perror(path);
+		exit(1);
+	}
+	fclose(file);
+	return span_of(bytes, (size_t)status.st_size);
+}
+
+/* A copy of the exact size: see fuzz_take_part(). */
+static void run(struct span input)
+{
+	FUZZ_PART copy = fuzz_copy(input);
+
+	(void)LLVMFuzzerTestOneInput(copy.bytes, copy.length);
+}
+
+int main(int argc, char **argv)
+{
+	struct dirent **entries;
+	int count;
+
+	if (argc != 2 || (count = scandir(argv[1], &entries, is_input, alphasort)) < 0) {
+		fprintf(stderr, "usage: %s DIRECTORY, one that is there\n", argv[0]);
+		return 2;
+	}
+	printf("1..%d\n", count + 1);
+	run(span_of("", 0));
+	printf("ok 1 - nothing at all\n");
+	for (int i = 0; i < count; i++) {
+		FUZZ_PART input = read_file(argv[1], entries[i]->d_name);
+
+		fflush(stdout);
+		run(input);
+		printf("ok %d - %s\n", i + 2, entries[i]->d_name);
+		free(entries[i]);
+	}
+	free(entries);
+	return 0;
+}
