@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * replay.c owns the ordinary test of a fuzz target: every file of its directory, seeds and former
+ * replay.c owns the ordinary test of a fuzz target: every file of a directory, seeds and former
  * crashes, once. It needs no clang. One TAP case per file; where one does not hold, the program
  * aborts, which is a failure too.
  */
@@ -43,26 +43,39 @@ static void run(struct span input)
 	(void)LLVMFuzzerTestOneInput(copy.bytes, copy.length);
 }
 
-int main(int argc, char **argv)
+static int replay(const char *directory, int number)
 {
 	struct dirent **entries;
-	int count;
+	int count = scandir(directory, &entries, is_input, alphasort);
 
-	if (argc != 2 || (count = scandir(argv[1], &entries, is_input, alphasort)) < 0) {
-		fprintf(stderr, "usage: %s DIRECTORY, one that is there\n", argv[0]);
-		return 2;
-	}
-	printf("1..%d\n", count + 1);
-	run(span_of("", 0));
-	printf("ok 1 - nothing at all\n");
 	for (int i = 0; i < count; i++) {
-		FUZZ_PART input = read_file(argv[1], entries[i]->d_name);
+		FUZZ_PART input = read_file(directory, entries[i]->d_name);
 
 		fflush(stdout);
 		run(input);
-		printf("ok %d - %s\n", i + 2, entries[i]->d_name);
+		printf("ok %d - %s\n", ++number, entries[i]->d_name);
 		free(entries[i]);
 	}
-	free(entries);
+	if (count >= 0)
+		free(entries);
+	else
+		printf("not ok %d - can't read %s\n", ++number, directory);
+	return number;
+}
+
+int main(int argc, char **argv)
+{
+	int number = 1;
+
+	if (argc < 2) {
+		fprintf(stderr, "usage: %s DIRECTORY ...\n", argv[0]);
+		return 2;
+	}
+	run(span_of("", 0));
+	printf("ok 1 - nothing at all\n");
+	for (int i = 1; i < argc; i++)
+		number = replay(argv[i], number);
+	/* Last, because only now it is known; a program that aborts before has not said it. */
+	printf("1..%d\n", number);
 	return 0;
 }
