@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""test_stateful.py tells a short story of stateful.py, another one each time: what fails prints the
+seed."""
+import random
+
+import stateful
+
+SECONDS = 10
+
+
+def test_a_random_life_is_answered_as_the_model_foretells():
+    story = stateful.run(SECONDS, random.SystemRandom().randrange(2**32))
+    # A machine that is too slow to have told anything has shown nothing.
+    assert story.counts["edit"] > 0 and story.counts["look"] > 0
