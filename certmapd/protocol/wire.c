@@ -97,7 +97,9 @@ enum error wire_put_field(
 
 	wire_store_u16((uint16_t)(number | (is_critical ? WIRE_CRITICAL_BIT : 0)), header);
 	wire_store_u32((uint32_t)value.length, header + 2);
+	/* GCOVR_EXCL_START: there is room for both, so that nothing is written in part. */
 	if ((err = wire_put_bytes(writer, span_of(header, sizeof header))) != OK)
 		return err;
+	/* GCOVR_EXCL_STOP */
 	return wire_put_bytes(writer, value);
 }

@@ -16,6 +16,7 @@ packages_tests=("${packages_demo[@]}"
 	libsmartcols-dev libxml2-dev mandoc nginx openssh-client openssh-server python3-pytest stunnel4
 	strace systemd-container valgrind)
 	apache2 binutils clang-14 dovecot-core dovecot-imapd exim4-daemon-heavy
+	apache2 binutils clang-14 cppcheck dovecot-core dovecot-imapd exim4-daemon-heavy
 	libapache2-mod-authnz-pam libcap2-bin libclang-rt-14-dev libcmocka-dev libcsv-dev
 	libjansson-dev libnginx-mod-http-auth-pam libnginx-mod-http-js libsmartcols-dev libxml2-dev
 	nginx openssh-client openssh-server python3-pytest stunnel4 strace systemd-container valgrind)

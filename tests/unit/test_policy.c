@@ -502,6 +502,61 @@ static void hidden_rows_of_a_shared_key_do_not_count(void **state)
 	assert_int_equal(judge_two(POLICY_SHARED_BY_ONE_ACCOUNT, &a, &b), REASON_ALLOWED);
 }
 
+/* The one is of another certificate, so it hides nothing of the other. */
+static void an_exact_row_of_another_certificate_hides_no_row(void **state)
+{
+	struct mapping m[] = { sound_mapping(), sound_mapping() };
+	struct policy_case c = sound_case(m, 2);
+
+	(void)state;
+	c.sharing = POLICY_SHARED_BY_ONE_ACCOUNT;
+	m[0].is_exact = true;
+	m[0].enabled = false;
+	m[1].fingerprint[0] ^= 1;
+	assert_int_equal(policy_decide(&c).reason, REASON_ALLOWED);
+	m[1].fingerprint[0] ^= 1;
+	assert_int_equal(policy_decide(&c).reason, REASON_MAPPING_DISABLED);
+}
+
+static void hidden_rows_do_not_count_where_they_come_first(void **state)
+{
+	struct mapping a = sound_mapping(), b = sound_mapping();
+
+	(void)state;
+	strcpy(a.account, "bob");
+	a.is_hidden = true;
+	b.is_exact = true;
+	assert_int_equal(judge_two(POLICY_SHARED_BY_ONE_ACCOUNT, &a, &b), REASON_ALLOWED);
+}
+
+static void trust_is_asked_for_behind_a_mapping_that_is_refused(void **state)
+{
+	struct mapping m[] = { sound_mapping(), sound_mapping() };
+	struct policy_case c = sound_case(m, 2);
+
+	(void)state;
+	c.sharing = POLICY_SHARED_BY_ONE_ACCOUNT;
+	m[0].enabled = false;
+	m[1].trust = MAPPING_TRUST_UNKNOWN;
+	assert_true(policy_decide(&c).needs_trust);
+	assert_ptr_equal(policy_decide(&c).mapping, &m[1]);
+	assert_int_equal(policy_decide(&c).reason, REASON_UNKNOWN);
+}
+
+/* Memory that was overwritten, or a number of a newer part: never a yes. */
+static void numbers_that_stand_for_nothing_are_refused(void **state)
+{
+	struct mapping m = sound_mapping();
+	struct policy_case c = sound_case(&m, 1);
+
+	(void)state;
+	m.trust = (enum mapping_trust)99;
+	assert_int_equal(policy_decide(&c).reason, REASON_UNKNOWN);
+	m.trust = MAPPING_TRUSTED;
+	c.evidence = (enum policy_evidence)99;
+	assert_int_equal(policy_decide(&c).reason, REASON_EVIDENCE_NOT_ACCEPTED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -526,6 +581,10 @@ int main(void)
 		cmocka_unit_test(enabled_rows_conflict_whatever_stands_between_them),
 		cmocka_unit_test(more_mappings_than_are_read_are_ambiguous),
 		cmocka_unit_test(hidden_rows_of_a_shared_key_do_not_count),
+		cmocka_unit_test(hidden_rows_do_not_count_where_they_come_first),
+		cmocka_unit_test(an_exact_row_of_another_certificate_hides_no_row),
+		cmocka_unit_test(trust_is_asked_for_behind_a_mapping_that_is_refused),
+		cmocka_unit_test(numbers_that_stand_for_nothing_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
