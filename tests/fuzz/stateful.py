@@ -199,6 +199,7 @@ class Story:
         self.database.path.chmod(0o600)
         self.daemon = Daemon(directory / "run", self.database.path).start()
         self.model = Model()
+        self.began_sec = int(time.time())  # no step draws another number when it is drawn again
         self.limbo = None  # the model as an edit would have left it whose shell was killed
         self.steps, self.counts = [], {}
 
@@ -234,7 +235,7 @@ class Story:
                 f"{certificate_of(row)})", lambda model: model.insert(row))
 
     def draw_update(self):
-        number, row, now = self.choose_row(), self.draw_row(), int(time.time())
+        number, row, now = self.choose_row(), self.draw_row(), self.began_sec
         change = self.random.choice((
             {"enabled": 0}, {"enabled": 1}, {"account": row["account"]},
             {"service": row["service"]}, {"name": row["name"], "form": row["form"]},
