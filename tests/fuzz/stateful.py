@@ -93,6 +93,9 @@ class Model:
         if (new["valid_until"] or 2**40) < (new["valid_from"] or 0):
             raise Impossible("ends before it begins")
         self.check_row(new, number, old["replaces"])
+        # A staging is used up when it takes force.
+        if new["enabled"]:
+            new["replaces"] = None
         self.rows[number] = new
         if any(old[column] != new[column] for column in ("name", "form", "service")):
             self.release(number)
