@@ -15,7 +15,6 @@
 #include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -69,21 +68,6 @@ static const struct argp_option common_options[] = {
 		"How long to wait for others who write (" TEXT_OF(CTL_DEFAULT_WAIT_SEC) ")", -2 },
 	{ 0 },
 };
-
-bool ctl_read_number(const char *text, int64_t lowest, int64_t highest, int64_t *ret)
-{
-	char *end;
-	long long number;
-
-	if (text[0] < '0' || text[0] > '9')
-		return false;
-	errno = 0;
-	number = strtoll(text, &end, 10);
-	if (errno != 0 || *end != '\0' || number < lowest || number > highest)
-		return false;
-	*ret = number;
-	return true;
-}
 
 static void take_wait(struct ctl *ctl, const char *value, const struct argp_state *state)
 {

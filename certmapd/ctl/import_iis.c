@@ -579,14 +579,13 @@ static xmlParserInput *load_nothing(
 
 enum ctl_status import_iis(struct import *import)
 {
-	static struct reading reading;
+	struct reading reading = { .import = import };
 	FILE *in = import_open(import);
 	enum ctl_status status;
 	xmlDoc *document;
 
 	if (!in)
 		return CTL_REFUSED;
-	reading.import = import;
 	xmlSetExternalEntityLoader(load_nothing);
 	document = xmlReadFd(
 		fileno(in), NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
