@@ -35,6 +35,12 @@ static void take_header_cell(struct reading *reading, struct span value)
 			COLUMNS_MAX);
 		return;
 	}
+	/* Cut there, it could be another column's name. */
+	if (span_is_present(value) && memchr(value.bytes, '\0', value.length)) {
+		snprintf(reading->problem, sizeof reading->problem,
+			"the name of column %zu holds a NUL", reading->column_count + 1);
+		return;
+	}
 	if (import_set(&reading->columns[reading->column_count++],
 		    span_is_present(value) ? value : span_of("", 0)) != OK)
 		reading->import->is_short = true;
@@ -102,6 +108,9 @@ static void check_header(struct reading *reading)
 	const char *repeated = find_repeated(reading);
 	char name[64];
 
+	/* What stopped it in the middle says more than what is missing for that. */
+	if (reading->problem[0] != '\0')
+		return;
 	if (repeated)
 		snprintf(reading->problem, sizeof reading->problem,
 			"the column '%s' stands in the first row twice",

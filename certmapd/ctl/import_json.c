@@ -148,6 +148,8 @@ static enum ctl_status take_object(struct reading *reading, json_t *json, enum s
 			continue;
 		if (!read_cell(name, value, &cell))
 			return refuse_member(reading, name);
+		if (object->row.count == STORE_CELLS_MAX)
+			return fail(reading, "it has more members than any table has columns");
 		if (import_add_cell(object, &cell) != OK)
 			reading->import->is_short = true;
 	}

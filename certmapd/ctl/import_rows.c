@@ -136,6 +136,11 @@ enum error import_set_certificate(struct import_row *row, struct span stored)
 	enum error error;
 	size_t length;
 
+	/* JSON can have `certificate' beside `certificate_file': which of them would count? */
+	if (row->der) {
+		import_refuse(row, "it has more than one certificate");
+		return OK;
+	}
 	finding = armour_open_stored(stored, der, sizeof der, &length);
 	if (finding != ARMOUR_OPENED) {
 		import_refuse(row, "%s", armour_finding_text(finding));

@@ -151,6 +151,7 @@ def test_names_of_xml_can_not_command_a_terminal(tool, room, alice):
     b"account,certificate\nalice," + b"MIIB" * (3 << 20) + b"\n",
     b"account,certificate\n\x1b[2Jalice\x07,MIIB\n",
     b"account,certificate\nal\0ice,MIIB\n",
+    b"account\0x,certificate\nalice,MIIB\n",
     b"account,account,certificate\na,b,MIIB\n",
     b"account,certificate\na,b,c\n",
     b"\x1b]0;x\x07,account,certificate\na,b,c\n",
@@ -159,7 +160,7 @@ def test_names_of_xml_can_not_command_a_terminal(tool, room, alice):
     b"account,certificate_file\nalice,/dev/zero\n",
     b"account,certificate_file\nalice,fifo\n",
     b"account,certificate_file\nalice,.\n",
-], ids=["long-cell", "open-quote", "long-certificate", "escapes", "nul", "column-twice", "more-cells", "escapes-in-header", "many-columns", "utf-16", "endless-file", "fifo", "directory"])
+], ids=["long-cell", "open-quote", "long-certificate", "escapes", "nul", "nul-in-header", "column-twice", "more-cells", "escapes-in-header", "many-columns", "utf-16", "endless-file", "fifo", "directory"])
 def test_hostile_csv_is_refused(tool, room, text):
     os.mkfifo(room / "fifo")
     (room / "hostile.csv").write_bytes(text)
@@ -187,6 +188,28 @@ def test_hostile_json_is_refused(tool, room, text):
     tool.database.sql("INSERT INTO credential VALUES ('*', 'alice', x'01'), ('*', 'bob', x'02');")
     (room / "hostile.json").write_bytes(text)
     assert len(refused(tool, room / "hostile.json")) < 8192
+
+
+def test_nul_in_the_name_of_a_column_does_not_make_it_another(tool, room, alice):
+    (room / "a.csv").write_bytes(b"account\0s,certificate\nalice," + one_line(alice).encode())
+    assert "column 1 holds a NUL" in refused(tool, room / "a.csv")
+
+
+def test_too_many_columns_are_called_so(tool, room):
+    (room / "a.csv").write_text("," * 100 + "\n")
+    assert "more than 32 columns" in refused(tool, room / "a.csv")
+
+
+def test_json_with_a_certificate_and_a_file_of_one_is_refused(tool, room, alice):
+    (room / "a.json").write_text(json.dumps([{
+        "account": "alice", "certificate": one_line(alice), "certificate_file": str(alice.path)}]))
+    assert "more than one certificate" in refused(tool, room / "a.json")
+
+
+def test_json_with_more_members_than_columns_is_not_called_short_of_memory(tool, room):
+    (room / "a.json").write_text(json.dumps([{"object": "service", "name": "ftp"} |
+                                             {f"c{number}": 1 for number in range(100)}]))
+    assert "more members than any table has columns" in refused(tool, room / "a.json")
 
 
 def test_json_service_of_a_name_alone_is_a_row(tool, room):
