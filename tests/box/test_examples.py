@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from boxed import BUILD, DATABASE, TREE, installed
+from boxed import BUILD, DATABASE, TREE, booted_box, installed
 
 sys.path.insert(0, str(TREE / "tests/lib"))
 import manual  # noqa: E402
@@ -51,9 +51,16 @@ def edit(box, statement):
 
 
 @pytest.fixture(scope="module", name="machine")
-def prepare_once(booted):
-    """The files that the pages name, a copy of the source, and a way to be refused by the module."""
-    booted.sh(f"""
+def prepare_once():
+    """The files that the pages name, a copy of the source, and a way to be refused by the module. A
+    machine of its own: what the examples install and enable is not what others would find."""
+    with booted_box() as box:
+        prepare(box)
+        yield box
+
+
+def prepare(box):
+    box.sh(f"""
         mkdir -p {HOME} {SOURCE} /etc/stunnel /var/lib/prometheus
         cp /root/clients/alice.cer /root/clients/ca.pem {HOME}/
         {TREE}/tests/lib/certificates client /root/clients carol
@@ -63,7 +70,6 @@ def prepare_once(booted):
         tar -C {TREE} --exclude=./.git --exclude='./build*' -c . | tar -C {SOURCE} -x
         echo 'auth required pam_certmap.so source=env:NOTHING' >/etc/pam.d/su
     """)
-    return booted
 
 
 def set_up(box, script):

@@ -4,6 +4,7 @@ memory, descriptors, the system's calls or the daemon go away."""
 import contextlib
 import errno
 import os
+import pathlib
 import pwd
 import re
 import shutil
@@ -65,7 +66,7 @@ def test_no_allocation_that_fails_lets_anybody_in(asked, failing, alice, figure,
     asked.service(options)
     from_module = []
     with Guest(asked, CERT=alice.pem, GUEST_ANSWER=alice.pem, FINGERPRINT=alice.fingerprint,
-               **failing.environment) as guest:
+               GUEST_KEEPS=str(asked.module), **failing.environment) as guest:
         assert is_whole(guest.life())
         before = guest.life()
         *hurt, (last, unhurt, _) = rounds_until_none_fails(
@@ -249,6 +250,9 @@ def build_with_thread_sanitizer(directory):
     return build / "pam_certmap/pam_certmap.so", directory / "guest"
 
 
+SUPPRESSIONS = pathlib.Path(__file__).with_name("tsan.suppressions")
+
+
 @plain
 @fault("P06", slow=True)
 def test_threads_get_their_own_user_each_and_race_for_nothing(
@@ -265,7 +269,8 @@ def test_threads_get_their_own_user_each_and_race_for_nothing(
         database.map(certificate, account=user)
     # The runtime of gcc 12 does not know the addresses that newer kernels choose at random.
     with Guest(asked, before=["setarch", "--addr-no-randomize"], program=guest_program,
-               GUEST_CERTIFICATES=str(certificates), TSAN_OPTIONS="exitcode=66") as guest:
+               GUEST_CERTIFICATES=str(certificates),
+               TSAN_OPTIONS=f"exitcode=66 suppressions={SUPPRESSIONS}") as guest:
         done = guest.threads(threads, rounds)
         assert guest.end() == (0, "")
     assert (done["workers"], done["right"]) == (threads, threads * rounds)

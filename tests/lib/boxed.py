@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """boxed.py owns the fixtures of tests that play in a booted systemd (tests/lib/box), which is set up
 as the README tells a person to. A conftest.py imports them."""
+import contextlib
 import json
 import os
 import pathlib
@@ -155,8 +156,9 @@ def make_people(box):
     box.run("usermod", "--append", "--groups", "certmap-clients", "www-data")
 
 
-@pytest.fixture(scope="session", name="booted")
-def boot_once():
+@contextlib.contextmanager
+def booted_box():
+    """A box with certmap installed, and alice and bob in it."""
     process, box = boot(BUILD)
     try:
         install_certmap(box)
@@ -165,6 +167,12 @@ def boot_once():
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture(scope="session", name="booted")
+def boot_once():
+    with booted_box() as box:
+        yield box
 
 
 @pytest.fixture(name="box")
