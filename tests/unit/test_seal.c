@@ -835,7 +835,7 @@ static void secret_that_is_left_behind_would_be_seen(void **state)
 	(void)state;
 #ifdef __SANITIZE_ADDRESS__
 	/* It may keep the variables of functions elsewhere (detect_stack_use_after_return). */
-	print_message("locals do not stand on the stack with AddressSanitizer\n");
+	print_message("# locals do not stand on the stack with AddressSanitizer\n");
 	skip();
 #endif
 	run_on_watched_stack(forget_to_wipe);
