@@ -12,8 +12,6 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
-
 /* Of one transaction. Every commit writes the pages of six indexes anew, so that a thousand rows at
  * a time cost a third of what twenty do; whoever else wants to write waits this long. */
 #define BATCH_USEC 50000u

@@ -111,7 +111,7 @@ static void warn_utmp_session(const struct utmpx *entry)
 	fprintf(stderr, "  To end it: kill -HUP %d\n", (int)entry->ut_pid);
 }
 
-static void warn_utmp(const char *account, const char *name)
+static void warn_utmp(const char *shown, const char *account)
 {
 	const struct utmpx *entry;
 	bool is_first = true;
@@ -119,10 +119,10 @@ static void warn_utmp(const char *account, const char *name)
 	setutxent();
 	while ((entry = getutxent()) != NULL) {
 		if (entry->ut_type != USER_PROCESS ||
-			strncmp(entry->ut_user, name, sizeof entry->ut_user) != 0)
+			strncmp(entry->ut_user, account, sizeof entry->ut_user) != 0)
 			continue;
 		if (is_first)
-			ctl_warn("%s has open sessions, which are not ended by this:", account);
+			ctl_warn("%s has open sessions, which are not ended by this:", shown);
 		is_first = false;
 		warn_utmp_session(entry);
 	}
