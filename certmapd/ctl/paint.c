@@ -6,16 +6,16 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool is_set(const char *name)
+static bool is_set(const char *value)
 {
-	const char *value = getenv(name);
-
 	return value && value[0] != '\0';
 }
 
 bool paint_is_on(FILE *out)
 {
-	return !is_set("NO_COLOR") && is_set("TERM") && strcmp(getenv("TERM"), "dumb") != 0 &&
+	const char *terminal = getenv("TERM");
+
+	return !is_set(getenv("NO_COLOR")) && is_set(terminal) && strcmp(terminal, "dumb") != 0 &&
 	       isatty(fileno(out));
 }
 

@@ -106,11 +106,12 @@ static const struct {
 
 static char *keep_text(struct pamstack *stack, const char *value)
 {
-	struct text *text = malloc(sizeof *text + strlen(value) + 1);
+	const size_t size = strlen(value) + 1;
+	struct text *text = malloc(sizeof *text + size);
 
 	if (!text)
 		return NULL;
-	strcpy(text->bytes, value);
+	memcpy(text->bytes, value, size);
 	text->next = stack->text;
 	stack->text = text;
 	return text->bytes;
@@ -607,7 +608,7 @@ struct impression {
 	int status;
 };
 
-#define MUST_FAIL PAM_PERM_DENIED /* _PAM_... PAM_MUST_FAIL_CODE of pam_private.h */
+#define MUST_FAIL PAM_PERM_DENIED /* PAM_MUST_FAIL_CODE of libpam's pam_private.h */
 
 static void fail(struct impression *impression, int code)
 {

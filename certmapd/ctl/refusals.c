@@ -54,7 +54,7 @@ static void copy_unescaped(struct span text, char *ret, size_t capacity)
 		const int byte = is_escape ? hex_digit(at[2]) << 4 | hex_digit(at[3]) : at[0];
 
 		/* No string holds it; so a name with a NUL stays another name. */
-		ret[used++] = byte == 0 ? '?' : (char)byte;
+		ret[used++] = (char)(byte == 0 ? '?' : byte);
 		i += is_escape ? 3 : 0;
 	}
 	ret[used] = '\0';
@@ -237,7 +237,7 @@ static bool is_over(const struct gathering *gathering, uint64_t at_usec)
 {
 	if (at_usec < gathering->question->since_usec)
 		return true;
-	return gathering->count == gathering->question->limit &&
+	return gathering->count > 0 && gathering->count == gathering->question->limit &&
 	       at_usec + TOGETHER_USEC < gathering->list[gathering->count - 1].at_usec;
 }
 

@@ -215,9 +215,10 @@ char *select_name(const struct store_choice *choice, char *buffer, size_t capaci
 	char account[256], service[128];
 
 	print_shown(span_of_string(choice->account), account, sizeof account);
-	print_shown(span_of_string(choice->service), service, sizeof service);
 	if (strcmp(choice->service, "*") == 0)
 		snprintf(service, sizeof service, "every service");
+	else
+		print_shown(span_of_string(choice->service), service, sizeof service);
 	snprintf(buffer, capacity, "mapping %" PRId64 " of %s (%s)", choice->id, account, service);
 	return buffer;
 }
