@@ -11,10 +11,8 @@
 #include <inttypes.h>
 #include <openssl/pem.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-
-/* Ids of others, in JSON: "4,5". */
-#define IDS_BYTES 256u
 
 struct arguments {
 	struct ctl *ctl;
@@ -172,21 +170,24 @@ static enum error show_one(
 	return error == OK ? show_policy(store, choice, ret_trouble) : error;
 }
 
+/* Ids of others: "4,5". As long as it takes: one that was cut would be that of another mapping. */
 struct ids {
-	char of[STORE_SAME_KEY + 1][IDS_BYTES]; /* by kind, of those that are mappings */
+	char *of[STORE_SAME_KEY + 1]; /* by kind, of those that are mappings; NULL: none */
 };
 
 static enum error add_id(const struct store_relation *relation, void *context)
 {
 	struct ids *ids = context;
-	char *text;
-	size_t used;
+	char *before, *text;
 
 	if (relation->kind > STORE_SAME_KEY || relation->id == 0)
 		return OK;
-	text = ids->of[relation->kind];
-	used = strlen(text);
-	snprintf(text + used, IDS_BYTES - used, "%s%" PRId64, used > 0 ? "," : "", relation->id);
+	before = ids->of[relation->kind];
+	if (asprintf(&text, "%s%s%" PRId64, before ? before : "", before ? "," : "", relation->id) <
+		0)
+		return ERROR_MEMORY;
+	free(before);
+	ids->of[relation->kind] = text;
 	return OK;
 }
 
@@ -195,10 +196,12 @@ struct as_json {
 	char key[2 * STORE_FINGERPRINT_BYTES + 1];
 };
 
-static struct span text_or_null(const char *text)
+static void done_as_json(struct as_json *as_json)
 {
-	return span_of_string(text[0] != '\0' ? text : NULL);
+	for (size_t i = 0; i < sizeof as_json->ids.of / sizeof as_json->ids.of[0]; i++)
+		free(as_json->ids.of[i]);
 }
+#define AS_JSON_DONE __attribute__((cleanup(done_as_json)))
 
 static enum error print_all_json(const struct store_status *row, void *context)
 {
@@ -217,17 +220,17 @@ static enum error print_all_json(const struct store_status *row, void *context)
 	size_t count = print_json_fields(row, fields);
 
 	fields[count++] = (struct json_field){ .name = "key_fingerprint",
-		.text = text_or_null(as_json->key) };
+		.text = span_of_string(as_json->key[0] != '\0' ? as_json->key : NULL) };
 	for (size_t i = 0; i < KINDS; i++)
 		fields[count++] = (struct json_field){ .name = kinds[i].name,
-			.text = text_or_null(as_json->ids.of[kinds[i].kind]) };
+			.text = span_of_string(as_json->ids.of[kinds[i].kind]) };
 	return json_print(fields, count);
 }
 
 static enum error show_json(
 	struct store *store, const struct store_choice *choice, struct store_trouble *ret_trouble)
 {
-	struct as_json as_json = { 0 };
+	struct as_json as_json AS_JSON_DONE = { 0 };
 	bool is_found;
 	enum error error;
 

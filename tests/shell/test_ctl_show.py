@@ -93,6 +93,17 @@ def test_show_for_programs(around):
     assert {**rows[0], **around.json("list")[0]} == rows[0]
 
 
+def test_many_ids_are_all_there_and_none_is_cut(tool, alice):
+    """What hides a mapping of every service: a row for each of a hundred services."""
+    tool("add", ACCOUNT, alice.path)
+    tool.database.sql("INSERT INTO mapping(id, service, account, certificate)"
+                      " WITH RECURSIVE n(i) AS (SELECT 1000001 UNION ALL"
+                      "  SELECT i + 1 FROM n WHERE i < 1000100)"
+                      " SELECT n.i, 's' || n.i, account, certificate FROM mapping, n WHERE id = 1;")
+    assert tool.json("show", "id:1")[0]["hidden_by"] == ",".join(
+        str(1000000 + i) for i in range(1, 101))
+
+
 @pytest.mark.parametrize("form", ["path", "der_path", "base64_path", "crlf_path"])
 def test_the_certificate_comes_out_as_it_went_in(tool, alice, tmp_path, form):
     tool("add", ACCOUNT, getattr(alice, form))
