@@ -292,7 +292,7 @@ static void add_former(struct explanation *e)
 {
 	const struct exhibit *exhibit = &e->exhibit;
 	struct text text = { .bytes = e->kin[e->kin_count].text };
-	char when[64];
+	char when[NARRATE_TIME_BYTES];
 
 	if (exhibit->former_mapping == 0)
 		return;

@@ -6,12 +6,12 @@
 #include "narrate.h"
 #include "print.h"
 #include "table.h"
+#include "when.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define CELL_MAX_BYTES 300u
 #define SHORT_FINGERPRINT_BYTES 12u
@@ -31,15 +31,6 @@ static const struct table_column columns[COLUMNS] = {
 	[ID] = { .name = "ID" },
 };
 
-static void print_when(const struct refusal *refusal, char ret[32])
-{
-	const time_t when = (time_t)(refusal->at_usec / USEC_PER_SEC);
-	struct tm parts;
-
-	if (!gmtime_r(&when, &parts) || strftime(ret, 32, "%Y-%m-%d %H:%M:%S", &parts) == 0)
-		snprintf(ret, 32, "-");
-}
-
 static struct span span_or_none(const char *text)
 {
 	return text[0] ? span_of_string(text) : (struct span){ 0 };
@@ -56,7 +47,7 @@ static struct span beginning(const char *text, size_t length, bool is_whole)
 
 static enum error add_row(struct table *table, const struct refusal *refusal, bool is_whole)
 {
-	char when[32], shown[COLUMNS][CELL_MAX_BYTES];
+	char when[WHEN_DATE_BYTES], shown[COLUMNS][CELL_MAX_BYTES];
 	const char *cells[COLUMNS];
 	const struct span spans[COLUMNS] = {
 		[WHEN] = span_of_string(when),
@@ -69,7 +60,7 @@ static enum error add_row(struct table *table, const struct refusal *refusal, bo
 		[ID] = beginning(refusal->id, SHORT_ID_BYTES, is_whole),
 	};
 
-	print_when(refusal, when);
+	when_date((int64_t)(refusal->at_usec / USEC_PER_SEC), when, sizeof when);
 	for (size_t i = 0; i < COLUMNS; i++)
 		cells[i] = print_shown(
 			i == WHEN ? span_of_string(when) : spans[i], shown[i], sizeof shown[i]);

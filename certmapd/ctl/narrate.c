@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #define SHOWN_BYTES 300u
-#define DAY_SEC 86400
 #define DEFAULT_WIDTH 80u
 
 struct words {
@@ -73,29 +72,18 @@ const char *narrate_finding(enum trial_finding finding)
 	return words[finding];
 }
 
-char *narrate_time(int64_t time_sec, int64_t now_sec, char ret[64])
+char *narrate_time(int64_t time_sec, int64_t now_sec, char ret[NARRATE_TIME_BYTES])
 {
-	const time_t time = (time_t)time_sec;
-	const int64_t days = (time_sec - now_sec) / DAY_SEC;
-	struct tm parts;
-	char date[40];
+	char date[WHEN_DATE_BYTES], relative[WHEN_RELATIVE_BYTES];
 
-	if (!gmtime_r(&time, &parts) ||
-		strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S UTC", &parts) == 0)
-		snprintf(date, sizeof date, "%" PRId64, time_sec);
-	if (days == 0)
-		snprintf(ret, 64, "%s (%s)", date,
-			time_sec > now_sec ? "within a day" : "less than a day ago");
-	else
-		snprintf(ret, 64,
-			days > 0 ? "%s (in %" PRId64 " days)" : "%s (%" PRId64 " days ago)", date,
-			days > 0 ? days : -days);
+	snprintf(ret, NARRATE_TIME_BYTES, "%s UTC (%s)", when_date(time_sec, date, sizeof date),
+		when_relative(time_sec, now_sec, relative, sizeof relative));
 	return ret;
 }
 
 static void say_time(struct words *words, int64_t time_sec)
 {
-	char text[64];
+	char text[NARRATE_TIME_BYTES];
 
 	say(words, "%s", narrate_time(time_sec, time(NULL), text));
 }

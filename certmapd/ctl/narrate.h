@@ -6,6 +6,7 @@
 #pragma once
 
 #include "trial.h"
+#include "when.h"
 
 #include <stdio.h>
 
@@ -24,7 +25,8 @@ char *narrate_text(const struct trial_case *c, const struct trial *trial, enum t
 const char *narrate_remedy(enum reason reason);
 
 /* "2026-12-21 01:33:55 UTC (in 29 days)". */
-char *narrate_time(int64_t time_sec, int64_t now_sec, char ret[64]);
+#define NARRATE_TIME_BYTES (WHEN_DATE_BYTES + WHEN_RELATIVE_BYTES + sizeof " UTC ()")
+char *narrate_time(int64_t time_sec, int64_t now_sec, char ret[NARRATE_TIME_BYTES]);
 
 /* Prints `text` behind a label of `indent` columns, broken at spaces to the width of the terminal;
  * what goes into a file or a pipe stays in one line. */

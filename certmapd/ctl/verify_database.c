@@ -9,6 +9,7 @@
 #include "store_credential.h"
 #include "store_edit.h"
 #include "trust.h"
+#include "view.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,8 +19,6 @@
 #include <time.h>
 
 #define NAME_MAX_BYTES 300u
-/* A month to get a new certificate. */
-#define SOON_SEC (30 * 86400)
 
 struct look {
 	struct verify *verify;
@@ -49,6 +48,7 @@ static bool is_text(struct span text, const char *word)
 	return span_is_equal(text, span_of_string(word));
 }
 
+/* Before 1970 too, which when_read() takes for none: a certificate may have ended then. */
 static bool read_time(struct span text, int64_t *ret)
 {
 	char copy[NAME_MAX_BYTES];
@@ -64,9 +64,9 @@ static void check_end(
 	const struct look *look, const char *thing, struct span text, const char *what)
 {
 	int64_t end_sec;
-	char when[64];
+	char when[NARRATE_TIME_BYTES];
 
-	if (!read_time(text, &end_sec) || end_sec - look->now_sec > SOON_SEC)
+	if (!read_time(text, &end_sec) || end_sec - look->now_sec > VIEW_SOON_SEC)
 		return;
 	narrate_time(end_sec, look->now_sec, when);
 	verify_report(look->verify, VERIFY_WARNING, thing,
@@ -201,7 +201,7 @@ static enum error take_trust(
 	const struct look *look = context;
 	struct trust_material *material __attribute__((cleanup(free_material))) = NULL;
 	const char *problem = NULL;
-	char thing[64], when[64];
+	char thing[64], when[NARRATE_TIME_BYTES];
 	int64_t end_sec;
 	enum error error;
 

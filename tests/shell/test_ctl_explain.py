@@ -425,6 +425,14 @@ def test_the_screen_fits_eighty_columns_and_hides_what_a_line_keeps_secret(scene
         "-       certificate")
 
 
+def test_an_end_is_as_far_away_as_the_other_verbs_say(scene, alice):
+    scene.database.map(alice, ACCOUNT, valid_until="unixepoch() - 5 * 3600 - 600")
+    screen = on_terminal(scene.tool, "explain", "--service", "svc", "--user", ACCOUNT,
+                         "--confdir", str(scene.confdir), str(alice.path))[1]
+    assert re.search(r"it was valid until [0-9-]{10} [0-9:]{8} UTC \(5 hours ago\)",
+                     " ".join(screen.split()))
+
+
 def test_hostile_text_of_a_certificate_reaches_no_terminal(scene, pki):
     evil = pki.leaf("evil", subject="/CN=\x1b]0;pwned\x07")
     scene.database.map(evil, ACCOUNT, enabled=0)
