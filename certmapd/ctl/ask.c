@@ -4,6 +4,7 @@
 
 #include "certificate.h"
 #include "monotonic.h"
+#include "print.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -76,8 +77,6 @@ enum error ask_digest(const struct ctl *ctl, struct lookup *lookup, struct reque
 
 	if (error != OK)
 		return error;
-	for (size_t i = 0; i < FINGERPRINT_BYTES; i++)
-		snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-	request.evidence = span_of_string(hex);
+	request.evidence = span_of_string(print_hex(span_of(digest, sizeof digest), hex));
 	return ask_lookup(ctl, lookup, &request, ret, ret_trouble);
 }

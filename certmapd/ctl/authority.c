@@ -19,12 +19,6 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SHORT_FINGERPRINT_BYTES 6u
 
-static void print_hex(const uint8_t *bytes, size_t length, char *ret)
-{
-	for (size_t i = 0; i < length; i++)
-		snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
-}
-
 static enum error read_row(
 	const struct store_trust_row *row, struct certificate_facts *ret, const char **ret_problem)
 {
@@ -82,7 +76,7 @@ static enum error add_to_table(struct listing *listing, const struct store_trust
 
 	snprintf(id, sizeof id, "%" PRId64, row->id);
 	if (!problem) {
-		print_hex(facts->fingerprint, SHORT_FINGERPRINT_BYTES, fingerprint);
+		print_hex(span_of(facts->fingerprint, SHORT_FINGERPRINT_BYTES), fingerprint);
 		view_date(facts->not_after_sec, listing->arguments->now_sec, listing->is_roomy,
 			expires, sizeof expires);
 		paint = view_paint_of_end(facts->not_after_sec, listing->arguments->now_sec);
@@ -98,7 +92,7 @@ static enum error print_facts(const struct store_trust_row *row,
 	char from[WHEN_DATE_BYTES], until[WHEN_DATE_BYTES];
 	char fingerprint[2 * FINGERPRINT_BYTES + 1];
 
-	print_hex(facts->fingerprint, FINGERPRINT_BYTES, fingerprint);
+	print_hex(span_of(facts->fingerprint, FINGERPRINT_BYTES), fingerprint);
 
 	const struct json_field fields[] = {
 		{ .name = "id", .is_number = row->id > 0, .number = row->id },
@@ -272,7 +266,7 @@ static enum error tell(const struct addition *addition)
 	}
 	if (!edit_may_talk(ctl))
 		return OK;
-	print_hex(addition->facts->fingerprint, FINGERPRINT_BYTES, fingerprint);
+	print_hex(span_of(addition->facts->fingerprint, FINGERPRINT_BYTES), fingerprint);
 	printf("%s\n  SHA-256 %s\n%s added as %s",
 		print_shown(span_of_string(addition->facts->subject), subject, sizeof subject),
 		fingerprint, is_dry ? "would be" : "was",

@@ -45,8 +45,7 @@ void credential_free_keys(struct seal_keys **keys)
 
 void credential_print_id(const uint8_t id[SEAL_KEY_ID_BYTES], char ret[CREDENTIAL_ID_DIGITS + 1])
 {
-	for (size_t i = 0; i < SEAL_KEY_ID_BYTES; i++)
-		snprintf(ret + 2 * i, 3, "%02x", id[i]);
+	print_hex(span_of(id, SEAL_KEY_ID_BYTES), ret);
 }
 
 static enum error find_keys(

@@ -14,12 +14,6 @@
 
 #define DER_SEQUENCE 0x30
 
-static void print_hex(const uint8_t digest[FINGERPRINT_BYTES], char ret[FINGERPRINT_HEX_BYTES + 1])
-{
-	for (size_t i = 0; i < FINGERPRINT_BYTES; i++)
-		snprintf(ret + 2 * i, 3, "%02x", digest[i]);
-}
-
 /* As a service has it, who never hands over DER: base64, in one line. */
 static void armour(struct exhibit *exhibit)
 {
@@ -45,7 +39,7 @@ static enum error read_facts(struct exhibit *exhibit)
 
 	if (error != OK)
 		return error;
-	print_hex(exhibit->facts.fingerprint, exhibit->fingerprint);
+	print_hex(span_of(exhibit->facts.fingerprint, FINGERPRINT_BYTES), exhibit->fingerprint);
 	exhibit->has_facts = !problem;
 	return OK;
 }
@@ -132,7 +126,7 @@ static enum error take_former(const struct store_former *former, void *context, 
 		return OK;
 	if ((error = certificate_fingerprint(span_of(der, length), digest)) != OK)
 		return error;
-	print_hex(digest, hex);
+	print_hex(span_of(digest, sizeof digest), hex);
 	if (!begins_with(hex, search->digits))
 		return OK;
 	note_former(exhibit, former);

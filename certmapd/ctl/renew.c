@@ -156,8 +156,7 @@ static bool is_same(const struct store_choice *old, const struct certfile *file)
 {
 	char digits[2 * FINGERPRINT_BYTES + 1];
 
-	for (size_t i = 0; i < FINGERPRINT_BYTES; i++)
-		snprintf(digits + 2 * i, 3, "%02x", file->facts.fingerprint[i]);
+	print_hex(span_of(file->facts.fingerprint, FINGERPRINT_BYTES), digits);
 	return strcmp(digits, old->fingerprint) == 0;
 }
 

@@ -104,8 +104,7 @@ static void make_id(char ret[33])
 
 	if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
 		memset(bytes, 0, sizeof bytes);
-	for (size_t i = 0; i < sizeof bytes; i++)
-		snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
+	print_hex(span_of(bytes, sizeof bytes), ret);
 }
 
 static void read_counts(struct status_report *report)

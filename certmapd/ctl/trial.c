@@ -6,6 +6,7 @@
 #include "ask.h"
 #include "dispatch.h"
 #include "measure.h"
+#include "print.h"
 #include "verdict.h"
 
 #include <errno.h>
@@ -33,9 +34,8 @@ static bool gate_line(const struct trial_case *c, struct trial *trial)
  * gives the same one. */
 static void digest_key(const struct exhibit *exhibit, struct trial *trial)
 {
-	for (size_t i = 0; i < FINGERPRINT_BYTES; i++)
-		snprintf(trial->digest + 2 * i, 3, "%02x", exhibit->facts.key_fingerprint[i]);
-	trial->evidence = span_of_string(trial->digest);
+	trial->evidence = span_of_string(print_hex(
+		span_of(exhibit->facts.key_fingerprint, FINGERPRINT_BYTES), trial->digest));
 }
 
 static const char *text_for(const struct exhibit *exhibit, struct trial *trial)
