@@ -415,6 +415,19 @@ static void print_words_of(const struct explanation *e)
 		narrate_print("next", LABEL_COLUMNS, narrate_remedy(told));
 }
 
+static void list_kin(const struct explanation *e, struct json_field ret[][3])
+{
+	for (size_t i = 0; i < e->kin_count; i++) {
+		ret[i][0] = (struct json_field){
+			.name = "mapping", .is_number = true, .number = e->kin[i].id
+		};
+		ret[i][1] = (struct json_field){ .name = "relation",
+			.text = span_of_string(e->kin[i].relation) };
+		ret[i][2] = (struct json_field){ .name = "text",
+			.text = span_of_string(e->kin[i].text) };
+	}
+}
+
 static enum error print_object(const struct explanation *e)
 {
 	struct json_field gates[TRIAL_GATES][3], kin[KIN_MAX + 1][3];
@@ -433,15 +446,7 @@ static enum error print_object(const struct explanation *e)
 		gates[i][2] =
 			(struct json_field){ .name = "text", .text = span_of_string(texts[i]) };
 	}
-	for (size_t i = 0; i < e->kin_count; i++) {
-		kin[i][0] = (struct json_field){
-			.name = "mapping", .is_number = true, .number = e->kin[i].id
-		};
-		kin[i][1] = (struct json_field){ .name = "relation",
-			.text = span_of_string(e->kin[i].relation) };
-		kin[i][2] = (struct json_field){ .name = "text",
-			.text = span_of_string(e->kin[i].text) };
-	}
+	list_kin(e, kin);
 	if (e->line)
 		snprintf(place, sizeof place, "%s:%u", e->line->file, e->line->number);
 
