@@ -18,12 +18,15 @@ def files():
     try:
         listed = subprocess.run(["git", "-c", "safe.directory=*", "-C", TREE, "ls-files", "-z"],
                                 capture_output=True, check=True).stdout
-        return [os.fsdecode(name) for name in listed.split(b"\0") if name]
     except (OSError, subprocess.CalledProcessError):
-        found = [path for directory in ("certmapd", "pam_certmap", "sql", "tests")
-                 for path in (TREE / directory).rglob("*")]
-        return ["meson.build"] + [str(path.relative_to(TREE)) for path in found
-                                  if path.is_file() and "__pycache__" not in path.parts]
+        listed = b""
+    # A release that is unpacked inside of somebody's repository is under nobody's control, either.
+    if listed:
+        return [os.fsdecode(name) for name in listed.split(b"\0") if name]
+    found = [path for directory in ("certmapd", "pam_certmap", "sql", "tests")
+             for path in (TREE / directory).rglob("*")]
+    return ["meson.build"] + [str(path.relative_to(TREE)) for path in found
+                              if path.is_file() and "__pycache__" not in path.parts]
 
 
 def is_data(name):

@@ -68,12 +68,24 @@ def heading(level, title):
     return f".Ss {inline(title)}\n"
 
 
+CELL_MAX = 60  # characters, beyond which a column is broken into lines
+
+
+def wrapped(text):
+    """A cell that tbl(1) breaks into lines."""
+    lines = "\n".join(lines_of(text)) or "\\&"
+    return f"T{{\n{lines}\nT}}"
+
+
 def table(rows):
-    """tbl(1). The last column takes the room that there is."""
+    """tbl(1). The columns of long cells, and the last, share the room that there is."""
     header, _, *body = [[cell.strip() for cell in row.strip().strip("|").split("|")]
                         for row in rows]
     columns = len(header)
-    layout = " ".join(["l"] * (columns - 1) + ["lx"])
+    assert all(len(cells) == columns for cells in body), body
+    long = [column == columns - 1 or any(len(cells[column]) > CELL_MAX for cells in body)
+            for column in range(columns)]
+    layout = " ".join("lx" if is_long else "l" for is_long in long)
     out = [".TS"]
     if any(header):
         out += [" ".join(["lb"] * columns), f"{layout}.",
@@ -81,9 +93,8 @@ def table(rows):
     else:
         out += [f"{layout}."]
     for cells in body:
-        assert len(cells) == columns, cells
-        last = "\n".join(lines_of(cells[-1])) or "\\&"
-        out.append("\t".join([inline(cell) for cell in cells[:-1]] + [f"T{{\n{last}\nT}}"]))
+        out.append("\t".join(wrapped(cell) if is_long else inline(cell)
+                             for cell, is_long in zip(cells, long)))
     return "\n".join(out + [".TE"]) + "\n"
 
 
