@@ -14,6 +14,8 @@
 #include <string.h>
 
 #define COLUMNS_MAX 32u
+/* libcsv grows a cell by 128 bytes unless told: of a long one each byte is copied over and over. */
+#define CELL_GROWTH_BYTES 65536u
 #define BYTE_ORDER_MARK "\xef\xbb\xbf" /* with which spreadsheets begin a file */
 
 struct reading {
@@ -202,8 +204,10 @@ enum ctl_status import_csv(struct import *import)
 	if (csv_init(&reading.parser,
 		    CSV_STRICT | CSV_STRICT_FINI | CSV_APPEND_NULL | CSV_EMPTY_IS_NULL) != 0)
 		import->is_short = true;
-	else
+	else {
+		csv_set_blk_size(&reading.parser, CELL_GROWTH_BYTES);
 		read_stream(&reading, in);
+	}
 	csv_free(&reading.parser);
 	fclose(in);
 	for (size_t i = 0; i < reading.column_count; i++)
