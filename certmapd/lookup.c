@@ -76,7 +76,7 @@ void lookup_free(struct lookup *lookup)
 
 	if (!lookup)
 		return;
-	while (lookup->store && lookup->usage.count > 0 &&
+	while (lookup->store && !usage_is_empty(&lookup->usage) &&
 		store_check_place(lookup->store, &trouble) == OK &&
 		usage_write(&lookup->usage, lookup->store) == OK)
 		continue;

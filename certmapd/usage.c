@@ -9,8 +9,12 @@
 
 /* An administrator who looks for mappings that nobody uses looks at days. */
 #define WRITE_DELAY_USEC 5000000u
+/* Between two slices, so that few of the logins beside them meet one. */
+#define SLICE_PAUSE_USEC 10000u
 /* After somebody else's transaction was in the way. */
 #define WRITE_AGAIN_USEC 200000u
+/* From so many on nothing waits: the other places are for what comes while they are written. */
+#define CROWD (USAGE_MAX / 2)
 
 static int compare_ids(const void *a, const void *b)
 {
@@ -20,54 +24,57 @@ static int compare_ids(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static struct store_usage *find_entry(struct usage *usage, int64_t mapping_id)
+/* Ids are given one after the other, and so are the places; USAGE_PLACES is a power of two. */
+static struct store_usage *find_place(struct usage *usage, int64_t mapping_id)
 {
-	for (size_t i = 0; i < usage->count; i++)
-		if (usage->entries[i].mapping_id == mapping_id)
-			return &usage->entries[i];
-	if (usage->count == USAGE_MAX)
-		return NULL;
-	usage->entries[usage->count] = (struct store_usage){ .mapping_id = mapping_id };
-	return &usage->entries[usage->count++];
+	size_t place = (size_t)mapping_id % USAGE_PLACES;
+
+	while (usage->noted[place].mapping_id != 0 && usage->noted[place].mapping_id != mapping_id)
+		place = (place + 1) % USAGE_PLACES;
+	return &usage->noted[place];
+}
+
+static uint64_t in_usec(const struct usage *usage, uint64_t pause_usec)
+{
+	return usage->noted_count >= CROWD ? 0 : monotonic_usec() + pause_usec;
 }
 
 void usage_note(struct usage *usage, int64_t mapping_id, int64_t now_sec)
 {
-	struct store_usage *entry;
+	struct store_usage *place = find_place(usage, mapping_id);
 
-	if (usage->count == 0)
-		usage->due_usec = monotonic_usec() + WRITE_DELAY_USEC;
-	entry = find_entry(usage, mapping_id);
-	if (!entry)
-		return;
-	entry->last_used_sec = now_sec;
-	entry->uses++;
+	if (place->mapping_id == 0) {
+		if (usage->noted_count == USAGE_MAX)
+			return;
+		if (usage_is_empty(usage))
+			usage->due_usec = monotonic_usec() + WRITE_DELAY_USEC;
+		place->mapping_id = mapping_id;
+		if (++usage->noted_count == CROWD)
+			usage->due_usec = 0;
+	}
+	place->last_used_sec = now_sec;
+	place->uses++;
+}
+
+bool usage_is_empty(const struct usage *usage)
+{
+	return usage->noted_count == 0 && usage->batch_count == 0;
 }
 
 uint64_t usage_due_usec(const struct usage *usage)
 {
-	if (usage->count == 0)
-		return UINT64_MAX;
-	return usage->draining > 0 || usage->count < USAGE_MAX / 2 ? usage->due_usec : 0;
+	return usage_is_empty(usage) ? UINT64_MAX : usage->due_usec;
 }
 
-static void begin_draining(struct usage *usage)
+static void begin_batch(struct usage *usage)
 {
-	qsort(usage->entries, usage->count, sizeof usage->entries[0], compare_ids);
-	usage->draining = usage->count;
-	usage->due_usec = 0;
-}
-
-/* What was noted meanwhile stands behind, and has its own time. */
-static void remove_written(struct usage *usage, size_t count)
-{
-	struct store_usage *end = usage->entries + usage->draining;
-
-	memmove(end - count, end, (usage->count - usage->draining) * sizeof *end);
-	usage->count -= count;
-	usage->draining -= count;
-	if (usage->draining == 0)
-		usage->due_usec = monotonic_usec() + WRITE_DELAY_USEC;
+	for (size_t i = 0; i < USAGE_PLACES; i++)
+		if (usage->noted[i].mapping_id != 0)
+			usage->batch[usage->batch_count++] = usage->noted[i];
+	/* Rows that lie on one page of the file are written together. */
+	qsort(usage->batch, usage->batch_count, sizeof usage->batch[0], compare_ids);
+	memset(usage->noted, 0, sizeof usage->noted);
+	usage->noted_count = 0;
 }
 
 enum error usage_write(struct usage *usage, struct store *store)
@@ -76,22 +83,27 @@ enum error usage_write(struct usage *usage, struct store *store)
 	enum error error;
 	size_t count;
 
-	if (usage->count == 0)
+	if (usage->batch_count == 0)
+		begin_batch(usage);
+	if (usage->batch_count == 0)
 		return OK;
-	if (usage->draining == 0)
-		begin_draining(usage);
-	count = usage->draining < USAGE_SLICE ? usage->draining : USAGE_SLICE;
-	error = store_write_usage(store, usage->entries + usage->draining - count, count, &trouble);
-	if (error == OK)
-		remove_written(usage, count);
-	else if (error == ERROR_BUSY)
+	count = usage->batch_count < USAGE_SLICE ? usage->batch_count : USAGE_SLICE;
+	error = store_write_usage(
+		store, usage->batch + usage->batch_count - count, count, &trouble);
+	if (error == OK) {
+		usage->batch_count -= count;
+		usage->due_usec = in_usec(
+			usage, usage->batch_count > 0 ? SLICE_PAUSE_USEC : WRITE_DELAY_USEC);
+	} else if (error == ERROR_BUSY) {
 		usage->due_usec = monotonic_usec() + WRITE_AGAIN_USEC;
-	else
+	} else {
 		usage_forget(usage);
+	}
 	return error;
 }
 
 void usage_forget(struct usage *usage)
 {
-	usage->count = usage->draining = 0;
+	memset(usage->noted, 0, sizeof usage->noted);
+	usage->noted_count = usage->batch_count = 0;
 }

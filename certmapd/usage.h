@@ -7,28 +7,33 @@
 
 #include "store_usage.h"
 
-/* Many at a time: rows that lie on one page of the file are then written together. */
-#define USAGE_MAX 1024u
+/* Different mappings between two batches: of a storm of logins most come again within one. */
+#define USAGE_MAX 16384u
+/* Half of the places stay free, so that a search is short. */
+#define USAGE_PLACES (2 * USAGE_MAX)
 /* Of those in one transaction: a login that comes meanwhile waits for no more. */
 #define USAGE_SLICE 64u
 
 /* Embedded, zero-initialised. */
 struct usage {
-	struct store_usage entries[USAGE_MAX];
-	size_t count;
-	size_t draining;   /* of them, the first ones: in the order of ids, being written */
-	uint64_t due_usec; /* CLOCK_MONOTONIC; of the oldest entry */
+	struct store_usage noted[USAGE_PLACES]; /* by mapping_id; 0: the place is free */
+	size_t noted_count;
+	struct store_usage batch[USAGE_MAX]; /* being written, in the order of ids, from its end */
+	size_t batch_count;
+	uint64_t due_usec; /* CLOCK_MONOTONIC */
 };
 
-/* Notes one use. Where the batch is full of others, and could not be written for long, it is lost:
- * that it was used somebody will see at the next one. */
+/* Notes one use. Where there are too many others, which could not be written for long, it is lost:
+ * that the mapping was used somebody will see at the next one. */
 void usage_note(struct usage *usage, int64_t mapping_id, int64_t now_sec);
+
+bool usage_is_empty(const struct usage *usage);
 
 /* When usage_write() should be called; UINT64_MAX: there is nothing to write. */
 uint64_t usage_due_usec(const struct usage *usage);
 
-/* Writes a slice of the batch; while more of it is left it is due at once. ERROR_BUSY: somebody
- * else writes, it is kept, and due again in a while. Any other failure drops it. */
+/* Writes a slice; the next one is due soon after, or at once where uses come faster. ERROR_BUSY:
+ * somebody else writes, it is kept, and due again in a while. Any other failure drops it all. */
 WARN_UNUSED enum error usage_write(struct usage *usage, struct store *store);
 
 void usage_forget(struct usage *usage);

@@ -51,12 +51,12 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* As certmapd does, while it is due at once. */
+/* Until what was noted before is written, whenever it is due. */
 static void drain(struct scene *s)
 {
 	do
 		assert_int_equal(usage_write(&s->usage, s->store), OK);
-	while (usage_due_usec(&s->usage) == 0);
+	while (s->usage.batch_count > 0);
 }
 
 static void each_use_is_written_once_in_slices(void **state)
@@ -86,8 +86,8 @@ static void what_is_noted_between_two_slices_is_written_too(void **state)
 	usage_note(&s->usage, ROWS - 1, NOW_SEC); /* was written */
 	usage_note(&s->usage, ROWS, NOW_SEC);     /* is new */
 	drain(s);
-	/* The last two wait for their own time. */
-	assert_int_equal(fixture_number(&s->f, "SELECT sum(uses) FROM usage"), ROWS);
+	/* These wait for their own time. */
+	assert_int_equal(fixture_number(&s->f, "SELECT sum(uses) FROM usage"), ROWS - 1);
 	assert_true(usage_due_usec(&s->usage) < UINT64_MAX);
 	drain(s);
 	assert_int_equal(fixture_number(&s->f, "SELECT sum(uses) FROM usage"), ROWS + 2);
@@ -106,9 +106,59 @@ static void a_slice_that_meets_a_writer_is_kept(void **state)
 	assert_int_equal(usage_write(&s->usage, s->store), ERROR_BUSY);
 	assert_true(usage_due_usec(&s->usage) > 0);
 	fixture_run(&s->f, "ROLLBACK");
-	while (s->usage.count > 0)
-		assert_int_equal(usage_write(&s->usage, s->store), OK);
+	drain(s);
 	assert_int_equal(fixture_number(&s->f, "SELECT sum(uses) FROM usage"), ROWS);
+}
+
+/* Ids that fall onto one place. */
+static void mappings_that_share_a_place_are_counted_apart(void **state)
+{
+	struct scene *s = *state;
+
+	fixture_run(&s->f,
+		"DROP TRIGGER mapping_update; UPDATE mapping SET id = id + %d WHERE id > 100",
+		(int)USAGE_PLACES);
+	for (int i = 0; i < 3; i++) {
+		usage_note(&s->usage, USAGE_PLACES + 101, NOW_SEC);
+		usage_note(&s->usage, 101, NOW_SEC);
+	}
+	usage_note(&s->usage, 101 + 2 * USAGE_PLACES, NOW_SEC);
+	drain(s);
+	/* There is one of these mappings. */
+	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM usage"), 1);
+	assert_int_equal(fixture_number(&s->f, "SELECT uses FROM usage"), 3);
+}
+
+static void a_crowd_is_written_at_once_and_what_is_too_much_is_lost(void **state)
+{
+	struct scene *s = *state;
+
+	for (int64_t id = 1; id < (int64_t)USAGE_MAX / 2; id++)
+		usage_note(&s->usage, id, NOW_SEC);
+	assert_true(usage_due_usec(&s->usage) > 0);
+	usage_note(&s->usage, USAGE_MAX / 2, NOW_SEC);
+	assert_true(usage_due_usec(&s->usage) == 0);
+	for (int64_t id = USAGE_MAX; id < 3 * (int64_t)USAGE_MAX; id++)
+		usage_note(&s->usage, id, NOW_SEC);
+	usage_note(&s->usage, 1, NOW_SEC);
+	drain(s);
+	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM usage"), ROWS);
+	assert_int_equal(fixture_number(&s->f, "SELECT sum(uses) FROM usage"), ROWS + 1);
+	assert_true(usage_is_empty(&s->usage));
+}
+
+static void slices_leave_time_for_logins_unless_there_is_a_crowd(void **state)
+{
+	struct scene *s = *state;
+
+	for (int64_t id = 1; id <= ROWS; id++)
+		usage_note(&s->usage, id, NOW_SEC);
+	assert_int_equal(usage_write(&s->usage, s->store), OK);
+	assert_true(usage_due_usec(&s->usage) > 0);
+	for (int64_t id = 1; id <= (int64_t)USAGE_MAX / 2; id++)
+		usage_note(&s->usage, id, NOW_SEC);
+	assert_int_equal(usage_write(&s->usage, s->store), OK);
+	assert_true(usage_due_usec(&s->usage) == 0);
 }
 
 #define usage_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -119,6 +169,9 @@ int main(void)
 		usage_test(each_use_is_written_once_in_slices),
 		usage_test(what_is_noted_between_two_slices_is_written_too),
 		usage_test(a_slice_that_meets_a_writer_is_kept),
+		usage_test(mappings_that_share_a_place_are_counted_apart),
+		usage_test(a_crowd_is_written_at_once_and_what_is_too_much_is_lost),
+		usage_test(slices_leave_time_for_logins_unless_there_is_a_crowd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
