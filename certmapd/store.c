@@ -17,9 +17,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* SQLite's own cache. The file is read through the page cache of the kernel anyway, and a
- * million mappings must not make the daemon fat. */
-#define CACHE_KIBIBYTES "2048"
+/* SQLite's own cache: room for the upper levels of what a lookup goes down in a million mappings,
+ * which are 950 pages of 4 KiB. All others are read through the page cache of the kernel, and must
+ * not make the daemon fat. */
+#define CACHE_KIBIBYTES "4096"
 
 /* The indexes of a bulk load are written in no order: the more of their pages stay in memory, and
  * the rarer the log is brought into the file, the fewer times each is written. Both are given back
