@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* openmetrics.c owns the names of the metrics. They are stable: alerts are written against them. */
-#include "status.h"
+#include "openmetrics.h"
 
 #include "store_migrate.h"
 
@@ -21,14 +21,14 @@ static void print_gauge(const char *name, const char *help, int64_t value)
 
 /* The words are our own: no quote, backslash or line feed stands in them. */
 static void print_counts(
-	const char *sample, const char *label, const struct status_count *counts, size_t count)
+	const char *sample, const char *label, const struct health_count *counts, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		printf("%s{%s=\"%s\"} %" PRId64 "\n", sample, label, counts[i].word,
 			counts[i].count);
 }
 
-static void print_daemon(const struct status_report *report)
+static void print_daemon(const struct health_report *report)
 {
 	if (!report->told.is_told)
 		return;
@@ -44,7 +44,7 @@ static void print_daemon(const struct status_report *report)
 	print_counts("certmap_lookups_total", "reason", report->reasons, report->reason_count);
 }
 
-static void print_database(const struct status_report *report)
+static void print_database(const struct health_report *report)
 {
 	print_gauge(
 		"certmap_database_usable", "Whether the database can be used.", report->is_usable);
@@ -62,10 +62,10 @@ static void print_database(const struct status_report *report)
 			report->overview.not_after_sec);
 }
 
-void openmetrics_print(const struct status_report *report)
+void openmetrics_print(const struct health_report *report)
 {
 	print_gauge("certmap_up", "Whether lookups are answered from a usable database.",
-		status_is_healthy(report));
+		health_is_good(report));
 	print_daemon(report);
 	print_database(report);
 	puts("# EOF");

@@ -1,27 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* status.c owns the verb that shows how the daemon and its database are. */
-#include "status.h"
-
+/* status.c owns the verb that shows how the daemon and its database are, in words and as JSON. */
+#include "health.h"
 #include "json.h"
-#include "monotonic.h"
+#include "openmetrics.h"
 #include "paint.h"
 #include "print.h"
 #include "store_migrate.h"
 #include "when.h"
 
 #include <errno.h>
-#include <grp.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 #define DEFAULT_SOCKET "/run/certmap/lookup"
-#define CLIENTS_GROUP "certmap-clients"
-#define SOCKET_MODE 0660u
-/* As the module's own timeout. */
-#define ANSWER_USEC 2000000u
 
 struct arguments {
 	struct ctl *ctl;
@@ -70,134 +62,6 @@ static const struct argp parser = {
 	       "1 if not.",
 };
 
-bool status_is_healthy(const struct status_report *report)
-{
-	return report->is_usable && report->is_reachable &&
-	       (!report->told.is_told || report->told.status.is_usable);
-}
-
-/* The socket ------------------------------------------------------------------------------------
- */
-
-static void look_at_socket(struct status_report *report)
-{
-	const struct group *group = getgrnam(CLIENTS_GROUP);
-	const struct stat *socket = &report->socket;
-
-	report->has_socket = lstat(report->socket_path, &report->socket) == 0;
-	if (!report->has_socket)
-		report->socket_problem = "is not there: systemctl enable --now certmapd.socket";
-	else if (!S_ISSOCK(socket->st_mode))
-		report->socket_problem = "is no socket";
-	else if (socket->st_uid != 0 || !group || socket->st_gid != group->gr_gid)
-		report->socket_problem = "does not belong to root:" CLIENTS_GROUP;
-	else if ((socket->st_mode & 07777) != SOCKET_MODE)
-		report->socket_problem = "has not the mode 0660";
-}
-
-/* The daemon ------------------------------------------------------------------------------------
- */
-
-static void make_id(char ret[33])
-{
-	uint8_t bytes[16] = { 0 };
-
-	if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
-		memset(bytes, 0, sizeof bytes);
-	print_hex(span_of(bytes, sizeof bytes), ret);
-}
-
-static void read_counts(struct status_report *report)
-{
-	const struct span counts = report->told.status.counts;
-	char text[STATUS_COUNTS_MAX_BYTES + 1], *rest = text, *pair;
-
-	snprintf(text, sizeof text, "%.*s", (int)counts.length, (const char *)counts.bytes);
-	while (report->reason_count < STATUS_REASONS_MAX && (pair = strsep(&rest, " "))) {
-		struct status_count *count = &report->reasons[report->reason_count];
-
-		/* Word and number, as PROTOCOL.md has them; what is neither is left out. */
-		if (sscanf(pair, "%63[a-z0-9-]=%" SCNd64, count->word, &count->count) == 2)
-			report->reason_count++;
-	}
-}
-
-static const char *word_refusal(enum reason refusal)
-{
-	return refusal == REASON_FORBIDDEN ? "runs, and tells root alone how it is"
-					   : "runs, and is of an older version that does not know "
-					     "this question (or too busy for it): restart it";
-}
-
-static void ask_daemon(struct status_report *report)
-{
-	struct client_failure failure = { 0 };
-	char id[33];
-	enum error error;
-
-	make_id(id);
-	error = client_ask_status(report->socket_path, monotonic_usec() + ANSWER_USEC,
-		span_of_string(id), &report->told, &failure);
-	report->is_reachable = error == OK;
-	if (error != OK)
-		snprintf(report->daemon_problem, sizeof report->daemon_problem,
-			"does not answer: %s%s%s", failure.what ? failure.what : error_text(error),
-			failure.errno_value       ? ": "
-			: error == ERROR_DEADLINE ? ": no answer in time"
-						  : "",
-			failure.errno_value ? strerror(failure.errno_value) : "");
-	else if (report->told.is_told)
-		read_counts(report);
-	else
-		snprintf(report->daemon_problem, sizeof report->daemon_problem, "%s",
-			word_refusal(report->told.refusal));
-}
-
-/* The database ----------------------------------------------------------------------------------
- */
-
-static enum error take_state(struct span state, int64_t count, void *context)
-{
-	struct status_report *report = context;
-	struct status_count *place;
-
-	if (report->state_count == STATUS_STATES_MAX)
-		return OK;
-	place = &report->states[report->state_count++];
-	snprintf(place->word, sizeof place->word, "%.*s", (int)state.length,
-		(const char *)state.bytes);
-	place->count = count;
-	return OK;
-}
-
-static void look_at_file(const struct ctl *ctl, struct status_report *report)
-{
-	char path[4096];
-	struct stat log;
-
-	report->has_file = lstat(ctl->database, &report->file) == 0;
-	snprintf(path, sizeof path, "%s-wal", ctl->database);
-	report->log_bytes = lstat(path, &log) == 0 ? log.st_size : 0;
-}
-
-static void look_at_database(const struct ctl *ctl, struct status_report *report)
-{
-	struct store_trouble trouble = { "" };
-	struct store *store CTL_CLOSE = NULL;
-	enum error error;
-
-	look_at_file(ctl, report);
-	error = store_open(ctl->database, ctl_owner(ctl), STORE_USE_TOOL, &store, &trouble);
-	if (error == OK)
-		error = store_count_states(store, take_state, report, &trouble);
-	if (error == OK)
-		error = store_read_overview(store, &report->overview, &trouble);
-	report->is_usable = error == OK;
-	if (error != OK)
-		snprintf(report->database_problem, sizeof report->database_problem, "%s",
-			trouble.text[0] ? trouble.text : error_text(error));
-}
-
 /* Words -----------------------------------------------------------------------------------------
  */
 
@@ -213,19 +77,19 @@ static void print_finding(const char *label, bool is_good, const char *word, con
 	printf("%s%s\n", rest[0] ? ", " : "", rest);
 }
 
-static void print_socket(const struct status_report *report)
+static void print_socket(const struct health_report *report)
 {
 	char shown[300], words[400];
 
 	print_shown(span_of_string(report->socket_path), shown, sizeof shown);
 	snprintf(words, sizeof words, "%s%s%s", shown, report->socket_problem ? " " : "",
 		report->socket_problem ? report->socket_problem
-				       : ", root:" CLIENTS_GROUP ", mode 0660");
+				       : ", root:" HEALTH_CLIENTS_GROUP ", mode 0660");
 	print_finding(
 		"socket", !report->socket_problem, report->socket_problem ? "wrong" : "ok", words);
 }
 
-static void print_daemon(const struct status_report *report)
+static void print_daemon(const struct health_report *report)
 {
 	const struct status *status = &report->told.status;
 	char since[WHEN_DATE_BYTES], relative[WHEN_RELATIVE_BYTES], words[400];
@@ -243,7 +107,7 @@ static void print_daemon(const struct status_report *report)
 	print_finding("daemon", status->is_usable, "running", words);
 }
 
-static void print_database(const struct ctl *ctl, const struct status_report *report)
+static void print_database(const struct ctl *ctl, const struct health_report *report)
 {
 	char shown[300];
 
@@ -265,7 +129,7 @@ static void print_database(const struct ctl *ctl, const struct status_report *re
 }
 
 /* Those that are 0 say nothing to a person. */
-static void print_counts(const char *label, const struct status_count *counts, size_t count)
+static void print_counts(const char *label, const struct health_count *counts, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (counts[i].count > 0) {
@@ -279,7 +143,7 @@ static void print_counts(const char *label, const struct status_count *counts, s
 	}
 }
 
-static void print_words_of(const struct ctl *ctl, const struct status_report *report)
+static void print_words_of(const struct ctl *ctl, const struct health_report *report)
 {
 	print_socket(report);
 	print_daemon(report);
@@ -299,12 +163,12 @@ static void print_words_of(const struct ctl *ctl, const struct status_report *re
 /* JSON ------------------------------------------------------------------------------------------
  */
 
-#define COUNTS_MAX (STATUS_STATES_MAX + STATUS_REASONS_MAX)
+#define COUNTS_MAX (HEALTH_STATES_MAX + HEALTH_REASONS_MAX)
 
 struct fields {
 	struct json_field list[COUNTS_MAX + 24];
 	size_t count;
-	char names[COUNTS_MAX][STATUS_STATE_BYTES + 16];
+	char names[COUNTS_MAX][HEALTH_WORD_BYTES + 16];
 	size_t name_count;
 };
 
@@ -321,7 +185,7 @@ static void add_number(struct fields *fields, const char *name, bool is_known, i
 
 /* "lookups.allowed": a flat object, since one line of `jq' finds it as well. */
 static void add_counts(
-	struct fields *fields, const char *prefix, const struct status_count *counts, size_t count)
+	struct fields *fields, const char *prefix, const struct health_count *counts, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		char *name = fields->names[fields->name_count++];
@@ -331,7 +195,7 @@ static void add_counts(
 	}
 }
 
-static enum error print_json(const struct ctl *ctl, const struct status_report *report)
+static enum error print_json(const struct ctl *ctl, const struct health_report *report)
 {
 	const struct status *status = &report->told.status;
 	const bool is_told = report->told.is_told;
@@ -339,7 +203,7 @@ static enum error print_json(const struct ctl *ctl, const struct status_report *
 	struct fields fields = { .count = 0 };
 	enum error error;
 
-	add_number(&fields, "healthy", true, status_is_healthy(report));
+	add_number(&fields, "healthy", true, health_is_good(report));
 	add_text(&fields, "socket", span_of_string(report->socket_path));
 	add_text(&fields, "socket_problem", span_of_string(report->socket_problem));
 	add_number(&fields, "reachable", true, report->is_reachable);
@@ -367,16 +231,13 @@ static enum error print_json(const struct ctl *ctl, const struct status_report *
 
 enum ctl_status ctl_status_verb(struct ctl *ctl, int argc, char **argv)
 {
-	static struct status_report report;
+	static struct health_report report;
 	struct arguments arguments = { .ctl = ctl, .socket_path = DEFAULT_SOCKET };
 	const struct store_trouble trouble = { "" };
 	enum error error = OK;
 
 	argp_parse(&parser, argc, argv, 0, NULL, &arguments);
-	report.socket_path = arguments.socket_path;
-	look_at_socket(&report);
-	ask_daemon(&report);
-	look_at_database(ctl, &report);
+	health_look(ctl, arguments.socket_path, &report);
 	if (arguments.wants_metrics)
 		openmetrics_print(&report);
 	else if (ctl->json)
@@ -385,5 +246,5 @@ enum ctl_status ctl_status_verb(struct ctl *ctl, int argc, char **argv)
 		print_words_of(ctl, &report);
 	if (error != OK)
 		return ctl_fail(ctl, error, &trouble);
-	return status_is_healthy(&report) ? CTL_DONE : CTL_REFUSED;
+	return health_is_good(&report) ? CTL_DONE : CTL_REFUSED;
 }

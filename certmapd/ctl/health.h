@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * status.h owns what `certmapctl status' finds out, before it becomes words, JSON or OpenMetrics.
+ * health.h owns what can be found out about the daemon and its database, before it becomes words,
+ * JSON or OpenMetrics.
  */
 #pragma once
 
@@ -10,16 +11,19 @@
 
 #include <sys/stat.h>
 
-#define STATUS_STATES_MAX 16u /* the view has ten */
-#define STATUS_STATE_BYTES 64u
-#define STATUS_REASONS_MAX 64u
+/* Whoever is in it may ask. */
+#define HEALTH_CLIENTS_GROUP "certmap-clients"
 
-struct status_count {
-	char word[STATUS_STATE_BYTES];
+#define HEALTH_STATES_MAX 16u /* the view has ten */
+#define HEALTH_WORD_BYTES 64u
+#define HEALTH_REASONS_MAX 64u
+
+struct health_count {
+	char word[HEALTH_WORD_BYTES];
 	int64_t count;
 };
 
-struct status_report {
+struct health_report {
 	/* The socket. */
 	const char *socket_path;
 	bool has_socket; /* something is there */
@@ -29,7 +33,7 @@ struct status_report {
 	bool is_reachable;         /* somebody answers at the socket */
 	char daemon_problem[256];  /* why nothing is known of it; "": it told */
 	struct client_status told; /* where is_told */
-	struct status_count reasons[STATUS_REASONS_MAX];
+	struct health_count reasons[HEALTH_REASONS_MAX];
 	size_t reason_count;
 	/* The database. */
 	bool is_usable;
@@ -38,13 +42,13 @@ struct status_report {
 	struct stat file;
 	int64_t log_bytes; /* of the -wal file beside it */
 	struct store_overview overview;
-	struct status_count states[STATUS_STATES_MAX];
+	struct health_count states[HEALTH_STATES_MAX];
 	size_t state_count;
 };
 
-/* Whether logins are answered: exit status 0. */
-bool status_is_healthy(const struct status_report *report);
+/* Asks the daemon as well, and waits for it as long as a login would. What can't be found out is
+ * told in the report; `socket_path` is borrowed for its life. */
+void health_look(const struct ctl *ctl, const char *socket_path, struct health_report *ret);
 
-/* Prints https://github.com/prometheus/OpenMetrics, version 1.0, which the text collector of the
- * node exporter reads as well. */
-void openmetrics_print(const struct status_report *report);
+/* Whether logins are answered. */
+bool health_is_good(const struct health_report *report);
