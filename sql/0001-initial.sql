@@ -77,10 +77,6 @@ CREATE TABLE mapping (
 -- Counts an account's certificates, and finds the exact rows that hide a '*' row.
 CREATE INDEX mapping_account ON mapping (service, account, enabled);
 
--- What a lookup asks of a mapping: 140 rows on a page, where certificates leave room for four.
-CREATE INDEX mapping_lookup ON mapping
-	(id, service, account, enabled, valid_from, valid_until, account_uid, replaces, staged_until);
-
 -- Finds the same bytes again without an index over whole certificates: 40 bytes that end 40 before
 -- the end lie in the signature, in every form that people store.
 CREATE INDEX mapping_bytes ON mapping (substr(CAST(certificate AS BLOB), -80, 40));

@@ -47,6 +47,8 @@ CERTMAPCTL = program("CERTMAPCTL", "certmapctl")
 CERTMAPCTL_PLAIN = program("CERTMAPCTL_PLAIN", "certmapctl-plain")
 CERTMAPCTL_NEXT = pathlib.Path(os.environ.get("CERTMAPCTL_NEXT", TREE / "build/tests/certmapctl-next"))
 SQL_DIR = pathlib.Path(os.environ.get("SQL_DIR", TREE / "sql"))
+MIGRATIONS = sorted(SQL_DIR.glob("[0-9]*.sql"))
+SCHEMA_VERSION = len(MIGRATIONS)
 
 
 def run(*command, **options):
@@ -218,8 +220,8 @@ class Database:
             raise Refused(done.stderr.decode())
         return done.stdout.decode()
 
-    def migrate(self):
-        for migration in sorted(SQL_DIR.glob("[0-9]*.sql")):
+    def migrate(self, version=SCHEMA_VERSION):
+        for migration in MIGRATIONS[:version]:
             self.sql(migration.read_text(encoding="utf-8"))
 
     def rows(self, query):

@@ -19,7 +19,7 @@ import time
 import pytest
 
 from ctl_stage import ACCOUNT, ctl, dump, history_names, on_terminal, plain, Tool
-from shell_stage import CERTMAPCTL, NOBODY, OpenShell, run
+from shell_stage import CERTMAPCTL, NOBODY, OpenShell, run, SCHEMA_VERSION
 
 VERBS = ("init", "migrate", "add", "list", "remove", "export", "authorized-keys",
          "enable", "disable", "renew", "history", "show", "import",
@@ -143,8 +143,8 @@ def test_init_by_root_gives_the_database_to_the_owner_of_the_directory(no_databa
 def test_migrate_says_that_there_is_nothing_to_do(tool):
     before = tool.database.path.read_bytes()
     assert "nothing to do" in tool("migrate").out
-    assert tool.json("migrate") == {"database": str(tool.database.path), "from": 1, "to": 1,
-                                    "copy": None}
+    assert tool.json("migrate") == {"database": str(tool.database.path), "from": SCHEMA_VERSION,
+                                    "to": SCHEMA_VERSION, "copy": None}
     assert tool.database.path.read_bytes() == before
 
 

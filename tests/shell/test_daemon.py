@@ -14,7 +14,8 @@ import urllib.parse
 import pytest
 
 import certmap_client
-from shell_stage import CERTMAPD, NOBODY, Database, OpenShell, as_nobody, run
+from shell_stage import (
+    CERTMAPD, NOBODY, SCHEMA_VERSION, Database, OpenShell, as_nobody, run)
 
 HOUR = 3600
 root = pytest.mark.root
@@ -641,11 +642,11 @@ BAD = {
     "a symbolic link": (file_change(to_symlink), "symbolic link", file_change(from_symlink)),
     "a directory": (file_change(to_directory), "not a regular file", file_change(from_directory)),
     "of version 0": (sql("PRAGMA user_version = 0;"), "certmapctl migrate",
-                     sql("PRAGMA user_version = 1;")),
-    "of the next version": (sql("PRAGMA user_version = 2;"), "too old",
-                            sql("PRAGMA user_version = 1;")),
+                     sql(f"PRAGMA user_version = {SCHEMA_VERSION};")),
+    "of the next version": (sql(f"PRAGMA user_version = {SCHEMA_VERSION + 1};"), "too old",
+                            sql(f"PRAGMA user_version = {SCHEMA_VERSION};")),
     "of version 999": (sql("PRAGMA user_version = 999;"), "too old",
-                       sql("PRAGMA user_version = 1;")),
+                       sql(f"PRAGMA user_version = {SCHEMA_VERSION};")),
     "of another application": (sql("PRAGMA application_id = 7;"), "not a certmap database",
                                sql(f"PRAGMA application_id = {0x434d4150};")),
     "without its table of facts": (sql("DROP TABLE fact;"), "no such table", from_good),

@@ -13,10 +13,12 @@ import threading
 import pytest
 
 from ctl_stage import ACCOUNT, Tool, dump, has_json
-from shell_stage import CERTMAPCTL_NEXT, NOBODY, TREE, Database
+from shell_stage import CERTMAPCTL_NEXT, NOBODY, SCHEMA_VERSION, TREE, Database
 
 sys.path.insert(0, str(TREE / "tests" / "module"))
 from pam_stage import AUTH_ERR, SUCCESS, Pam  # noqa: E402
+
+NEXT_VERSION = SCHEMA_VERSION + 1
 
 
 @pytest.fixture
@@ -209,16 +211,59 @@ def newer(fresh, alice):
     return tool
 
 
+def schema(database):
+    return database.rows("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name")
+
+
+def content(database):
+    """The rows of every table."""
+    return {row["name"]: database.sql(f"SELECT * FROM {row['name']} ORDER BY 1, 2", "-quote")
+            for row in database.rows("SELECT name FROM sqlite_schema WHERE type = 'table'"
+                                     " AND name NOT LIKE 'sqlite_%' ORDER BY name")}
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+def test_database_of_every_earlier_version_is_brought_up_under_the_daemon(
+        no_database, fresh, stopped_daemon, alice, bob, version):
+    """As that version's shell made it; the daemon answers at the next lookup, without a restart."""
+    no_database.migrate(version)
+    no_database.sql("""
+        INSERT INTO service (name, inherit, note) VALUES ('ftp', 0, 'files');
+        INSERT INTO credential VALUES ('ftp', 'alice', x'0102');
+        INSERT INTO mapping (service, account, certificate, valid_until, note)
+            VALUES ('ftp', 'alice', readfile('alice.cer'), 4102444800, 'hers');
+        INSERT INTO mapping (account, certificate, enabled) VALUES ('bob', readfile('bob.cer'), 0);
+        DELETE FROM mapping WHERE id = 2;
+        """)
+    no_database.path.chmod(0o600)
+    tool, daemon = Tool(no_database), stopped_daemon.start()
+    assert daemon.reason(alice, service="ftp") == "unavailable"
+    before = content(no_database)
+    assert before["mapping"].count("\n") == 1 and before["history"].count("\n") == 5
+    assert tool.json("migrate") == {"database": str(no_database.path), "from": version,
+                                    "to": SCHEMA_VERSION, "copy": f"{no_database.path}.v{version}"}
+    assert schema(no_database) == schema(fresh().database)
+    assert content(no_database) == before
+    assert no_database.value("PRAGMA integrity_check") == "ok"
+    copy = Database(no_database.directory, no_database.standing)
+    copy.path = no_database.path.with_name(f"mappings.db.v{version}")
+    assert content(copy) == before and copy.value("PRAGMA user_version") == version
+    assert daemon.reason(alice, service="ftp") == "allowed"
+    assert daemon.reason(bob, service="ftp") == "unmapped"
+    assert tool.json("add", "bob", bob.path)["id"] == 3
+
+
 def test_migration_keeps_every_row_and_a_copy(filled):
     before = mapped(filled.database)
     history = filled.database.rows("SELECT * FROM history")
-    assert "from schema version 1 to 2" in next_version(filled, "migrate").stdout
-    assert filled.database.value("PRAGMA user_version") == 2
+    assert f"from schema version {SCHEMA_VERSION} to {NEXT_VERSION}" in \
+        next_version(filled, "migrate").stdout
+    assert filled.database.value("PRAGMA user_version") == NEXT_VERSION
     assert mapped(filled.database) == before
     assert filled.database.rows("SELECT * FROM history") == history
     copy = Database(filled.database.directory, filled.database.standing)
-    copy.path = filled.database.path.with_name("mappings.db.v1")
-    assert mapped(copy) == before and copy.value("PRAGMA user_version") == 1
+    copy.path = filled.database.path.with_name(f"mappings.db.v{SCHEMA_VERSION}")
+    assert mapped(copy) == before and copy.value("PRAGMA user_version") == SCHEMA_VERSION
 
 
 def test_restored_backup_of_an_older_schema_waits_for_migrate(filled, fresh):
@@ -226,7 +271,7 @@ def test_restored_backup_of_an_older_schema_waits_for_migrate(filled, fresh):
     copy = filled.database.directory / "copy"
     filled.database.sql(f".backup {copy}")
     next_version(filled, "migrate")
-    (filled.database.directory / "mappings.db.v1").unlink()
+    (filled.database.directory / f"mappings.db.v{SCHEMA_VERSION}").unlink()
     filled.database.sql(f".restore {copy}")
     assert "migrate" in next_version(filled, "list", status=1).stderr
     next_version(filled, "migrate")
@@ -240,7 +285,7 @@ def test_daemon_of_this_version_refuses_a_newer_schema_until_the_old_is_restored
     assert daemon.reason(alice, service="ftp") == "allowed"
     next_version(filled, "migrate")
     assert daemon.reason(alice, service="ftp") == "unavailable"
-    assert "version 2" in filled("list", status=1).err
+    assert f"version {NEXT_VERSION}" in filled("list", status=1).err
     filled.database.sql(f".restore {copy}")
     assert daemon.reason(alice, service="ftp") == "allowed"
 
@@ -262,7 +307,7 @@ def test_sql_of_an_older_schema_is_brought_up_by_migrate(filled, fresh, no_datab
     script = filled("export", "--format", "sql").out
     newer = fresh(b"")
     newer.database.sql(script)
-    assert newer.database.value("PRAGMA user_version") == 1
+    assert newer.database.value("PRAGMA user_version") == SCHEMA_VERSION
     next_version(newer, "migrate")
     assert mapped(newer.database) == mapped(filled.database)
 
@@ -271,11 +316,11 @@ def test_sql_of_a_newer_schema_is_whole_there_and_refused_here(newer, fresh):
     script = next_version(newer, "export", "--format", "sql").stdout
     other = fresh(b"")
     other.database.sql(script)
-    assert other.database.value("PRAGMA user_version") == 2
+    assert other.database.value("PRAGMA user_version") == NEXT_VERSION
     assert mapped(other.database, "account, colour") == [{"account": "alice", "colour": "green"}]
     assert "alice" in next_version(other, "list").stdout
     before = dump(other.database)
-    assert "version 2" in other("list", status=1).err
+    assert f"version {NEXT_VERSION}" in other("list", status=1).err
     assert dump(other.database) == before
 
 

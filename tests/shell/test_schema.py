@@ -7,9 +7,8 @@ import sqlite3
 
 import pytest
 
-from shell_stage import SQL_DIR, Refused
+from shell_stage import MIGRATIONS, SCHEMA_VERSION, Refused
 
-MIGRATION = SQL_DIR / "0001-initial.sql"
 ALICE = "INSERT INTO mapping(account, certificate) VALUES('alice', readfile('alice.cer'));"
 
 # Words of the refusals, each in one place.
@@ -737,43 +736,46 @@ def test_the_status_has_dates_and_no_blobs(mapped, alice):
                        " typeof(subject), typeof(issuer), typeof(serial))") == []
 
 
-# The migration -------------------------------------------------------------------------------
+# The migrations ------------------------------------------------------------------------------
 
 
 def test_a_new_database_is_ours_of_the_last_version_and_in_wal(database):
-    migrations = len(list(SQL_DIR.glob("[0-9]*.sql")))
-    assert database.value("PRAGMA user_version") == migrations
+    assert database.value("PRAGMA user_version") == SCHEMA_VERSION
     assert database.value("PRAGMA application_id") == int.from_bytes(b"CMAP", "big")
     assert database.value("PRAGMA journal_mode") == "wal"
     assert database.value("PRAGMA integrity_check") == "ok"
 
 
+each_migration = pytest.mark.parametrize("migration", MIGRATIONS, ids=lambda path: path.stem)
+
+
+@each_migration
 @pytest.mark.parametrize("before", [
     "CREATE TABLE mapping(x);",
     "CREATE TABLE other(x); INSERT INTO other VALUES(1);",
     "CREATE VIEW v AS SELECT 1;",
-    "PRAGMA user_version = 1;",
+    *(f"PRAGMA user_version = {version};" for version in range(1, SCHEMA_VERSION + 1)),
     "PRAGMA user_version = 7;",
-    "PRAGMA application_id = 1196444487;",  # GeoPackage
+    "PRAGMA application_id = 1196444487; PRAGMA user_version = 1;",  # GeoPackage
 ])
-def test_the_migration_leaves_a_database_of_somebody_else_alone(no_database, before):
+def test_a_migration_leaves_a_database_of_somebody_else_alone(no_database, before, migration):
     no_database.sql(before)
     content = no_database.path.read_bytes()
-    with pytest.raises(Refused, match="starts from an empty database"):
-        no_database.sql(MIGRATION.read_text(encoding="utf-8"))
+    with pytest.raises(Refused, match=f"{migration.name} starts from .*: nothing was changed"):
+        no_database.sql(migration.read_text(encoding="utf-8"))
     assert no_database.path.read_bytes() == content
     assert list(no_database.directory.iterdir()) == [no_database.path]
 
 
-def test_the_migration_does_not_run_twice(mapped):
-    content = mapped.path.read_bytes()
-    assert "starts from an empty database" in mapped.refusal(MIGRATION.read_text(encoding="utf-8"))
-    assert mapped.path.read_bytes() == content
+@each_migration
+def test_a_migration_does_not_run_twice(mapped, migration):
+    assert f"{migration.name} starts from" in mapped.refusal(migration.read_text(encoding="utf-8"))
 
 
-def test_the_migration_loads_in_memory_too():
+def test_the_migrations_load_in_memory_too():
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.executescript(MIGRATION.read_text(encoding="utf-8"))
+    for migration in MIGRATIONS:
+        connection.executescript(migration.read_text(encoding="utf-8"))
     assert connection.execute("SELECT count(*) FROM service").fetchone() == (1,)
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     with pytest.raises(sqlite3.IntegrityError, match="found no such file"):
@@ -804,7 +806,7 @@ def commented_columns(body):
 
 
 def test_every_column_is_commented(database):
-    text = MIGRATION.read_text(encoding="utf-8")
+    text = "".join(migration.read_text(encoding="utf-8") for migration in MIGRATIONS)
     bodies = dict(re.findall(r"^CREATE TABLE (\w+) \(\n(.*?)^\)", text, re.MULTILINE | re.DOTALL))
     tables = database.rows("SELECT name FROM pragma_table_list WHERE schema = 'main'"
                            " AND type = 'table' AND name NOT LIKE 'sqlite%'")

@@ -23,11 +23,16 @@ void fixture_reopen(struct fixture *f)
 
 void fixture_init(struct fixture *f)
 {
+	fixture_init_version(f, migration_count);
+}
+
+void fixture_init_version(struct fixture *f, unsigned version)
+{
 	*f = (struct fixture){ .directory = "/tmp/certmap-test-XXXXXX" };
 	assert_non_null(mkdtemp(f->directory));
 	snprintf(f->path, sizeof f->path, "%s/mappings.db", f->directory);
 	fixture_reopen(f);
-	for (unsigned i = 0; i < migration_count; i++)
+	for (unsigned i = 0; i < version; i++)
 		fixture_run(f, "%s", migrations[i].sql);
 }
 

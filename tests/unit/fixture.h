@@ -17,6 +17,8 @@ struct fixture {
 };
 
 void fixture_init(struct fixture *f);
+/* With the schema of an earlier version. */
+void fixture_init_version(struct fixture *f, unsigned version);
 void fixture_done(struct fixture *f);
 
 /* Opens the database at f->path anew for the person. */

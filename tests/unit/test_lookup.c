@@ -8,6 +8,7 @@
 
 #include "certificate.h"
 #include "fixture.h"
+#include "migrations.h"
 #include "monotonic.h"
 
 #include <setjmp.h>
@@ -375,7 +376,7 @@ static void a_version_that_changes_under_a_running_daemon_is_noticed(void **stat
 	fixture_run(&s->f, "PRAGMA user_version = 0");
 	assert_int_equal(ask_alice(s), REASON_UNAVAILABLE);
 	assert_non_null(strstr(lookup_take_news(s->lookup), "certmapctl migrate"));
-	fixture_run(&s->f, "PRAGMA user_version = %u", 1u);
+	fixture_run(&s->f, "PRAGMA user_version = %u", migration_count);
 	assert_int_equal(ask_alice(s), REASON_ALLOWED);
 }
 

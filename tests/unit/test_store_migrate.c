@@ -34,7 +34,7 @@ struct scene {
 	struct fixture f;
 	struct store_trouble trouble;
 	struct store_migration done;
-	struct migration list[3]; /* the first is the project's */
+	struct migration list[3]; /* the first is the project's, and the database is its */
 };
 
 static int set_up(void **state)
@@ -42,7 +42,7 @@ static int set_up(void **state)
 	struct scene *s = calloc(1, sizeof *s);
 
 	assert_non_null(s);
-	fixture_init(&s->f);
+	fixture_init_version(&s->f, 1);
 	s->list[0] = migrations[0];
 	s->list[1] = (struct migration){ "0002-two.sql", to_two };
 	s->list[2] = (struct migration){ "0003-three.sql", to_three };
