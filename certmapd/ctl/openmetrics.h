@@ -4,5 +4,6 @@
 
 #include "health.h"
 
-/* The text collector of the node exporter reads it as well. */
+/* Prints of it only what is the same in the text format 0.0.4, which the text collector of the node
+ * exporter reads. */
 void openmetrics_print(const struct health_report *report);

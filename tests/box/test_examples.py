@@ -62,7 +62,7 @@ def prepare_once():
 
 def prepare(box):
     box.sh(f"""
-        mkdir -p {HOME} {SOURCE} /etc/stunnel /var/lib/prometheus
+        mkdir -p {HOME} {SOURCE} /etc/stunnel /var/lib/prometheus/node-exporter
         cp /root/clients/alice.cer /root/clients/ca.pem {HOME}/
         {TREE}/tests/lib/certificates client /root/clients carol
         cp /root/clients/carol.cer {HOME}/new.cer
