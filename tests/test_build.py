@@ -69,7 +69,8 @@ def test_directories_that_are_not_given_are_those_of_the_system(directory):
     for name, package, variable in (("certmapd.service", "systemd", "systemdsystemunitdir"),
                                     ("certmapd.socket", "systemd", "systemdsystemunitdir"),
                                     ("sysusers", "systemd", "sysusersdir"),
-                                    ("tmpfiles", "systemd", "tmpfilesdir")):
+                                    ("tmpfiles", "systemd", "tmpfilesdir"),
+                                    ("certmapctl", "bash-completion", "completionsdir")):
         wanted = run("pkg-config", f"--variable={variable}", package).strip()
         assert any(path.startswith(wanted + "/") and name in path for path in places), name
     [module] = [path for path in places if path.endswith("/pam_certmap.so")]
