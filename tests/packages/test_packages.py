@@ -142,6 +142,10 @@ def test_installed_packages_answer_the_first_lookup_and_the_first_after_a_reboot
     assert machine.run("stat", "-c", "%U:%G %a", SOCKET) == "root:certmap-clients 660\n"
     assert machine.run("dpkg", "--audit") == ""
     assert machine.call("systemctl", "is-enabled", "certmap-expiring.timer").stdout == "disabled\n"
+    # Where this architecture's PAM looks for a module, beside that of another architecture.
+    [module] = machine.sh("dpkg -L libpam-certmap | grep '[.]so$'").split()
+    assert machine.exists(pathlib.Path(module).with_name("pam_unix.so"))
+    assert machine.run("dpkg-query", "-W", "-f", "${Multi-Arch}", "libpam-certmap") == "same"
     # No login of this machine is another one than before.
     assert machine.sh(f"cat {COMMON}") == common
 
@@ -282,6 +286,22 @@ def test_upgrade_migrates_once_keeps_a_copy_and_refuses_nobody(machine, version)
     # Once: the next configuration finds nothing to do.
     machine.run("dpkg-reconfigure", "-f", "noninteractive", "certmapd")
     assert machine.sh(f"ls {DATABASE}.v*").split() == copies
+
+
+def test_upgrade_migrates_also_while_no_daemon_runs(machine):
+    machine.install()
+    machine.map_alice()
+    machine.run("systemctl", "disable", "--now", "certmapd.socket")
+    machine.run("systemctl", "stop", "certmapd.service")
+    machine.install("next")
+    assert user_version(machine, DATABASE) == SCHEMA_VERSIONS + 1
+    assert user_version(machine, f"{DATABASE}.v{SCHEMA_VERSIONS}") == SCHEMA_VERSIONS
+    assert machine.run("stat", "-c", "%U:%G %a", DATABASE) == "certmap:certmap 600\n"
+    # What an administrator disabled stays so.
+    assert machine.show("certmapd.service", "ActiveState") == "inactive"
+    assert machine.show("certmapd.socket", "ActiveState") == "inactive"
+    machine.run("systemctl", "start", "certmapd.socket")
+    assert machine.ask() == "allowed"
 
 
 def test_upgrade_that_can_not_migrate_says_why_and_loses_nothing(machine):
