@@ -90,6 +90,10 @@ static enum error open_pem(
 
 	if ((error = read_pem(text, &list)) != OK)
 		return error;
+	if (list.name && strcmp(list.name, PEM_STRING_X509) == 0) {
+		*ret_problem = "a certificate: `certmapctl trust add' takes that of an authority";
+		return OK;
+	}
 	if (!list.name || strcmp(list.name, PEM_STRING_X509_CRL) != 0) {
 		*ret_problem = "neither DER nor PEM of a revocation list";
 		return OK;

@@ -16,7 +16,8 @@ static const struct reading policies = { STORE_CHECK_POLICIES,
 	"SELECT s.name, s.name = '*', coalesce(s.require_trust, d.require_trust) = 1,"
 	" coalesce(s.revocation, d.revocation) = 'require',"
 	" coalesce(s.deliver_credential, d.deliver_credential) = 1,"
-	" EXISTS (SELECT 1 FROM trust AS t WHERE t.kind = 'anchor' AND t.service IN (s.name, '*'))"
+	" EXISTS (SELECT 1 FROM trust AS t WHERE t.kind = 'anchor' AND t.service IN (s.name, '*')),"
+	" EXISTS (SELECT 1 FROM trust AS t WHERE t.kind = 'crl' AND t.service IN (s.name, '*'))"
 	" FROM service AS s JOIN service AS d ON d.name = '*' ORDER BY s.name" };
 static const struct reading staged = { STORE_LIST_STAGED,
 	"SELECT m.id, coalesce(m.replaces, 0), m.account, m.staged_until < unixepoch(),"
@@ -51,6 +52,7 @@ static enum error read_policy(sqlite3_stmt *statement, void *context, store_poli
 		.requires_lists = sqlite3_column_int(statement, 3) != 0,
 		.delivers_credential = sqlite3_column_int(statement, 4) != 0,
 		.has_anchor = sqlite3_column_int(statement, 5) != 0,
+		.has_list = sqlite3_column_int(statement, 6) != 0,
 	};
 
 	return take(&policy, context);

@@ -12,7 +12,7 @@ struct store_policy {
 	const char *service;
 	bool is_every; /* the row '*' itself */
 	bool requires_trust, requires_lists, delivers_credential;
-	bool has_anchor; /* that counts for it */
+	bool has_anchor, has_list; /* that count for it */
 };
 
 /* A staged mapping. */

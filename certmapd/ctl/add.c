@@ -11,6 +11,7 @@
 #include "insert.h"
 #include "print.h"
 #include "store_edit.h"
+#include "store_kin.h"
 #include "when.h"
 
 #include <errno.h>
@@ -19,11 +20,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The one of the certificate, and those of the account, of which any will do. */
+#define RIVALS_MAX 16
+
 struct arguments {
 	struct ctl *ctl;
 	const char *file;
 	struct store_new_mapping mapping;
 	bool is_unbound;
+	const uint8_t *fingerprint;
 };
 
 enum { OPTION_DISABLED = 0x100, OPTION_NO_UID, OPTION_VALID_FROM, OPTION_VALID_UNTIL };
@@ -163,6 +168,48 @@ static enum error add(const struct ctl *ctl, struct store *store,
 	return edit_end(ctl, store, error, ret_trouble);
 }
 
+struct rival {
+	const struct store_new_mapping *mapping;
+	int64_t same_certificate, same_account; /* ids; 0: none */
+};
+
+static enum error take_rival(const struct store_kin *kin, void *context)
+{
+	struct rival *rival = context;
+
+	if (strcmp(kin->service, rival->mapping->service) != 0)
+		return OK;
+	if (kin->kinship == STORE_KIN_CERTIFICATE)
+		rival->same_certificate = kin->id;
+	else if (kin->enabled)
+		rival->same_account = kin->id;
+	return OK;
+}
+
+/* The words of the database are for a shell, and have a SELECT in them to fill in. */
+static void tell_rival(const struct arguments *arguments, struct store *store)
+{
+	const struct store_new_mapping *mapping = &arguments->mapping;
+	const struct store_kin_question question = {
+		.fingerprint = span_of(arguments->fingerprint, FINGERPRINT_BYTES),
+		.service = span_of_string(mapping->service),
+		.account = span_of_string(mapping->account),
+	};
+	struct rival rival = { .mapping = mapping };
+	struct store_trouble trouble;
+
+	if (store_list_kin(store, &question, RIVALS_MAX, take_rival, &rival, &trouble) != OK)
+		return;
+	if (rival.same_certificate != 0)
+		ctl_warn("`certmapctl show id:%" PRId64 "' shows that mapping",
+			rival.same_certificate);
+	else if (rival.same_account != 0 && mapping->enabled)
+		ctl_warn("for the certificate that follows that of mapping %" PRId64
+			 ": `certmapctl renew id:%" PRId64 " FILE'; for one more beside it: "
+			 "`certmapctl service set' raises certificates_per_account",
+			rival.same_account, rival.same_account);
+}
+
 static enum ctl_status run(struct arguments *arguments)
 {
 	struct store *store CTL_CLOSE = NULL;
@@ -176,8 +223,12 @@ static enum ctl_status run(struct arguments *arguments)
 	/* Older rows first, so that of two duplicates this one is told so. */
 	if ((error = ctl_settle(store, &trouble)) != OK ||
 		(error = add(arguments->ctl, store, &arguments->mapping, &inserted, &trouble)) !=
-			OK)
-		return ctl_fail(arguments->ctl, error, &trouble);
+			OK) {
+		ctl_fail(arguments->ctl, error, &trouble);
+		if (error == ERROR_REFUSED)
+			tell_rival(arguments, store);
+		return CTL_REFUSED;
+	}
 	if (edit_may_talk(arguments->ctl) && !edit_is_dry(arguments->ctl))
 		puts("Added.");
 	insert_warn_pending(&inserted);
@@ -197,6 +248,7 @@ enum ctl_status ctl_add(struct ctl *ctl, int argc, char **argv)
 	if ((status = certfile_read(arguments.file, &file)) != CTL_DONE)
 		return status;
 	arguments.mapping.certificate = span_of(file.stored, file.stored_length);
+	arguments.fingerprint = file.facts.fingerprint;
 	certfile_warn(&file);
 	if (!arguments.is_unbound)
 		bind_uid(&arguments.mapping);

@@ -492,7 +492,10 @@ static enum error tell_rotation(
 	if (!edit_may_talk(arguments->ctl))
 		return OK;
 	printf("%zu %s sealed anew with the key %s, %zu had it already.\n", rotation->resealed,
-		edit_is_dry(arguments->ctl) ? "would be" : "were", key_id, rotation->unchanged);
+		edit_is_dry(arguments->ctl) ? "would be"
+		: rotation->resealed == 1   ? "was"
+					    : "were",
+		key_id, rotation->unchanged);
 	if (!edit_is_dry(arguments->ctl))
 		puts("No credential in this database needs another key any more.");
 	return OK;

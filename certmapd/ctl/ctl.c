@@ -175,9 +175,10 @@ enum ctl_status ctl_fail(
 		ctl_warn("somebody else is writing to %s, perhaps a sqlite3 shell with an open "
 			 "transaction: nothing was changed, try again",
 			ctl->database);
+	else if (error == ERROR_STORE && is_forbidden(ctl))
+		ctl_warn("%s: this user may not use it: run certmapctl as root", ctl->database);
 	else if (trouble->text[0] != '\0')
-		ctl_warn("%s%s", trouble->text,
-			error == ERROR_STORE && is_forbidden(ctl) ? " (this needs root)" : "");
+		ctl_warn("%s", trouble->text);
 	else
 		ctl_warn("%s: %s", ctl->database, error_text(error));
 	return CTL_REFUSED;

@@ -118,8 +118,10 @@ static enum ctl_status use_stack(struct explanation *e)
 	}
 	choose_line(e);
 	if (!e->line) {
-		ctl_warn("no auth line of " MODULE "%s%s in the stack of %s%s: its logins never "
-			 "ask certmap; --line 'source=...' explains what a line would do",
+		ctl_warn("no auth line of " MODULE "%s%s in the stack of %s%s: logins by that "
+			 "stack never ask certmap; where the service reads another one, or will, "
+			 "--line 'source=...' explains with the options of a line, and --confdir "
+			 "with another directory",
 			asked->accept ? " with accept=" : "", asked->accept ? asked->accept : "",
 			service,
 			e->stack->has_file ? "" : ", which has no file of its own in /etc/pam.d");
@@ -348,7 +350,7 @@ static void print_head(const struct explanation *e)
 	char text[NARRATE_TEXT_BYTES];
 	struct text head = { .bytes = text };
 
-	say_shown(&head, "", asked->user ? asked->user : "nobody by name");
+	say_shown(&head, "", asked->user ? asked->user : "no account by name");
 	say_shown(&head, " at the service ", asked->service);
 	narrate_print("login", LABEL_COLUMNS, text);
 	head.used = 0;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CELL_MAX_BYTES 300u
 #define SHORT_FINGERPRINT_BYTES 12u
@@ -137,7 +138,10 @@ static enum ctl_status show(const struct ctl *ctl, const struct refusals_questio
 
 	if (count == 0)
 		ctl_warn(question->id ? "no refusal with this id is in the journal"
-				      : "the journal has no such refusals");
+			 : geteuid() == 0
+				 ? "the journal has no such refusals"
+				 : "what this user may read of the journal has no such refusals: "
+				   "root sees all");
 	if (ctl->json && !is_one)
 		error = print_array(list, count);
 	else if (!ctl->json && count > 0)

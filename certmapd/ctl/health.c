@@ -5,11 +5,13 @@
 #include "monotonic.h"
 #include "print.h"
 
+#include <errno.h>
 #include <grp.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #define SOCKET_MODE 0660u
 /* As the module's own timeout. */
@@ -78,7 +80,11 @@ static void ask_daemon(struct health_report *report)
 	error = client_ask_status(report->socket_path, monotonic_usec() + ANSWER_USEC,
 		span_of_string(id), &report->told, &failure);
 	report->is_reachable = error == OK;
-	if (error != OK)
+	report->is_forbidden = failure.errno_value == EACCES && geteuid() != 0;
+	if (report->is_forbidden)
+		snprintf(report->daemon_problem, sizeof report->daemon_problem,
+			"this user may not ask: run certmapctl as root");
+	else if (error != OK)
 		snprintf(report->daemon_problem, sizeof report->daemon_problem,
 			"does not answer: %s%s%s", failure.what ? failure.what : error_text(error),
 			failure.errno_value       ? ": "

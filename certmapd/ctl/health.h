@@ -31,6 +31,7 @@ struct health_report {
 	const char *socket_problem; /* NULL: it belongs to whom it should */
 	/* The daemon. */
 	bool is_reachable;         /* somebody answers at the socket */
+	bool is_forbidden;         /* this user may not connect there, so nothing is known */
 	char daemon_problem[256];  /* why nothing is known of it; "": it told */
 	struct client_status told; /* where is_told */
 	struct health_count reasons[HEALTH_REASONS_MAX];

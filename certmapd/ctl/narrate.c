@@ -179,10 +179,27 @@ static void say_malformed(struct words *words, const struct trial *trial)
 		say(words, "no %s of the form that certmap knows", kind_word(trial->kind));
 }
 
+static const char *whole_words(enum evidence_kind kind)
+{
+	switch (kind) {
+	case EVIDENCE_CERTIFICATE:
+		return "one whole certificate";
+	case EVIDENCE_FINGERPRINT:
+		return "one whole fingerprint";
+	case EVIDENCE_KEY:
+		return "one whole key";
+	case EVIDENCE_NAMES:
+		return "subject and issuer";
+	case EVIDENCE_NAME:
+		return "one name";
+	}
+	return "?";
+}
+
 static void say_evidence(struct words *words, const struct trial *trial)
 {
 	if (!has_failed(trial, TRIAL_EVIDENCE)) {
-		say(words, "a whole %s", kind_word(trial->kind));
+		say(words, "%s", whole_words(trial->kind));
 		if (trial->answer.fingerprint[0])
 			say(words, ", SHA-256 %.12s...", trial->answer.fingerprint);
 	} else if (trial->answer.reason == REASON_EVIDENCE_NOT_ACCEPTED) {
@@ -255,10 +272,11 @@ static void say_trust(struct words *words, const struct trial *trial)
 	}
 	if (!has_failed(trial, TRIAL_TRUST))
 		say(words, "it chains to an anchor (revocation: %s)", words_of[answer->revocation]);
-	else
+	else if (!answer->concern)
 		say(words, "%s", reason_word(answer->reason));
-	if (answer->concern) {
-		say(words, ": ");
+	/* That of a gate behind this one is told there. */
+	if (answer->concern && !has_failed(trial, TRIAL_CREDENTIAL)) {
+		say(words, has_failed(trial, TRIAL_TRUST) ? "" : ": ");
 		say_shown(words, answer->concern);
 	}
 }
@@ -372,33 +390,41 @@ const char *narrate_remedy(enum reason reason)
 		       "and hand it over where the line's source= says.";
 	case REASON_EVIDENCE_NOT_ACCEPTED:
 		return "Hand over the whole certificate if the service can; else accept the weak "
-		       "kind for this service in the table service.";
+		       "kind: `certmapctl service set SERVICE accept_names=yes', or accept_name.";
 	case REASON_MALFORMED_CERTIFICATE:
 		return "Look at what the service hands over: one certificate in PEM or base64.";
 	case REASON_UNMAPPED:
 		return "If this certificate shall stand for the account, map it: `certmapctl add "
-		       "ACCOUNT FILE'.";
+		       "ACCOUNT FILE', or `certmapctl renew ACCOUNT FILE' in the place of "
+		       "another.";
 	case REASON_SERVICE_DISABLED:
-		return "Set enabled = 1 for the service in the table service.";
+		return "`certmapctl service show SERVICE' tells whether its own row or that of "
+		       "every "
+		       "service says so; `certmapctl service set SERVICE enabled=yes' ends it.";
 	case REASON_MAPPING_DISABLED:
-		return "If it was not disabled on purpose, enable the mapping.";
+		return "`certmapctl history ID' tells who disabled it; if that was not on purpose, "
+		       "`certmapctl enable ID'.";
 	case REASON_MAPPING_NOT_YET_VALID:
 	case REASON_MAPPING_EXPIRED:
-		return "Change valid_from or valid_until of the mapping, or wait.";
+		return "Change valid_from or valid_until of the mapping with sqlite3, see "
+		       "certmap-database(5), or wait.";
 	case REASON_CERTIFICATE_NOT_YET_VALID:
 		return "Look at the clock of this machine, or wait.";
 	case REASON_CERTIFICATE_EXPIRED:
-		return "The client needs a new certificate, which is then mapped in the place of "
-		       "this one.";
+		return "The client needs a new certificate; `certmapctl renew ID FILE --now' maps "
+		       "it "
+		       "in the place of this one.";
 	case REASON_UNTRUSTED_ISSUER:
-		return "Add the authority's certificate, and those between, to the table trust, or "
-		       "have the client present a certificate of a trusted one.";
+		return "Add the authority's certificate, and those between, with `certmapctl trust "
+		       "add FILE', or have the client present a certificate of a trusted one.";
 	case REASON_WRONG_USAGE:
 		return "The client needs a certificate for TLS clients (clientAuth).";
 	case REASON_REVOKED:
-		return "The client needs another certificate: this one was revoked.";
+		return "The client needs another certificate: this one was revoked. `certmapctl "
+		       "disable ID' shuts it out everywhere.";
 	case REASON_REVOCATION_UNKNOWN:
-		return "Put a current revocation list of each authority into the table trust.";
+		return "Add a current revocation list of each authority: `certmapctl crl add "
+		       "FILE'.";
 	case REASON_AMBIGUOUS:
 		return "Have the service hand over the whole certificate, or remove all but one of "
 		       "the mappings.";

@@ -21,6 +21,10 @@
 
 #define COMMENT_MAX_BYTES 128u
 
+/* As a package leaves it. Who only wants a key has one. */
+static const char there_already[] = "there already, and `certmapctl credential set' seals with it; "
+				    "--rotate puts a new key before those in it";
+
 /* The text of the file that is being made. Wiped by wipe_text(). */
 struct text {
 	size_t length;
@@ -179,10 +183,8 @@ static enum ctl_status make(
 	if ((status = credential_load_keys(draft->name, ret)) != CTL_DONE)
 		return status;
 	if (!publish(draft, arguments->is_rotation))
-		return fail_on(arguments->operand,
-			errno == EEXIST
-				? "there already: --rotate puts a new key before those in it"
-				: strerror(errno));
+		return fail_on(
+			arguments->operand, errno == EEXIST ? there_already : strerror(errno));
 	return CTL_DONE;
 }
 
@@ -219,7 +221,7 @@ static enum ctl_status refuse_existing(const char *path)
 
 	if (lstat(path, &status) < 0)
 		return errno == ENOENT ? CTL_DONE : fail_on(path, strerror(errno));
-	return fail_on(path, "there already: --rotate puts a new key before those in it");
+	return fail_on(path, there_already);
 }
 
 enum ctl_status credential_new_key(struct credential_arguments *arguments)

@@ -290,9 +290,12 @@ static enum error tell(const struct addition *addition)
 	if (!edit_may_talk(ctl))
 		return OK;
 	word_list(&addition->facts, words, sizeof words);
-	printf("The list %s, %zu revoked, of %s, %s%s", words, addition->facts.entry_count,
-		print_shown(span_of_string(addition->facts.issuer), issuer, sizeof issuer),
-		is_dry ? "would be " : "was ", word_change(addition));
+	printf("The list %s, %zu revoked, of %s, ", words, addition->facts.entry_count,
+		print_shown(span_of_string(addition->facts.issuer), issuer, sizeof issuer));
+	if (addition->is_same || addition->old_id == 0)
+		printf("%s%s", is_dry ? "would be " : "was ", word_change(addition));
+	else
+		printf("%s the place of the one before", is_dry ? "would take" : "took");
 	if (!is_dry || addition->old_id != 0)
 		printf(" as row %" PRId64, addition->row.id);
 	puts(".");

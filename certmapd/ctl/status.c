@@ -96,7 +96,10 @@ static void print_daemon(const struct health_report *report)
 
 	if (!report->told.is_told) {
 		print_finding("daemon", report->is_reachable,
-			report->is_reachable ? "running" : "down", report->daemon_problem);
+			report->is_reachable   ? "running"
+			: report->is_forbidden ? "not known"
+					       : "down",
+			report->daemon_problem);
 		return;
 	}
 	snprintf(words, sizeof words, "version %.*s, process %" PRIu32 ", since %s UTC (%s)%s",

@@ -7,6 +7,7 @@
 #include "dispatch.h"
 #include "measure.h"
 #include "print.h"
+#include "programs.h"
 #include "verdict.h"
 
 #include <errno.h>
@@ -70,6 +71,14 @@ static const char *text_for(const struct exhibit *exhibit, struct trial *trial)
 static bool gate_supplied(const struct trial_case *c, struct trial *trial)
 {
 	trial->kind = trial->options.accept;
+	if (trial->options.source == SOURCE_ENVIRONMENT && !c->exhibit->is_none &&
+		programs_are_setuid(c->service)) {
+		outcome_refuse(REASON_NO_CERTIFICATE,
+			"the program of this service is setuid, so that its environment is its "
+			"caller's and ignored",
+			&trial->outcome);
+		return end(trial, TRIAL_SUPPLIED, false);
+	}
 	return end(trial, TRIAL_SUPPLIED,
 		measure(text_for(c->exhibit, trial), EVIDENCE_MAX_BYTES, "longer than 65536 bytes",
 			"", &trial->evidence, &trial->outcome));

@@ -60,8 +60,8 @@ static bool read_time(struct span text, int64_t *ret)
 	return true;
 }
 
-static void check_end(
-	const struct look *look, const char *thing, struct span text, const char *what)
+static void check_end(const struct look *look, const char *thing, struct span text,
+	const char *what, const char *remedy)
 {
 	int64_t end_sec;
 	char when[NARRATE_TIME_BYTES];
@@ -69,9 +69,22 @@ static void check_end(
 	if (!read_time(text, &end_sec) || end_sec - look->now_sec > VIEW_SOON_SEC)
 		return;
 	narrate_time(end_sec, look->now_sec, when);
-	verify_report(look->verify, VERIFY_WARNING, thing,
-		"Map a new certificate, or remove the mapping.",
+	verify_report(look->verify, VERIFY_WARNING, thing, remedy,
 		end_sec < look->now_sec ? "%s expired on %s" : "%s expires on %s", what, when);
+}
+
+/* A bare shell does not bind, and no verb does so afterwards. */
+static void report_unbound(
+	const struct look *look, const char *thing, int64_t id, const struct passwd *account)
+{
+	char remedy[NAME_MAX_BYTES];
+
+	snprintf(remedy, sizeof remedy,
+		"UPDATE mapping SET account_uid = %u WHERE id = %" PRId64
+		"; keeps the certificate from the name's next owner.",
+		(unsigned)account->pw_uid, id);
+	verify_report(look->verify, VERIFY_WARNING, thing, remedy,
+		"it is not bound to the uid of %s", account->pw_name);
 }
 
 static void check_account(
@@ -101,10 +114,7 @@ static void check_account(
 			"Map another account; lines with allow_root alone let it in.", "%s is root",
 			name);
 	else if (!span_is_present(row->text[STATUS_ACCOUNT_UID]))
-		verify_report(look->verify, VERIFY_WARNING, thing,
-			"Set account_uid, so that the name's next owner does not get the "
-			"certificate.",
-			"it is not bound to the uid of %s", name);
+		report_unbound(look, thing, row->number[STATUS_ID], account);
 }
 
 static void check_service(const struct look *look, const char *thing, const char *service)
@@ -135,8 +145,10 @@ static enum error take_mapping(const struct store_status *row, void *context)
 	if (is_text(text[STATUS_STATE], "disabled"))
 		return OK;
 	check_account(look, thing, row);
-	check_end(look, thing, text[STATUS_NOT_AFTER], "its certificate");
-	check_end(look, thing, text[STATUS_VALID_UNTIL], "it");
+	check_end(look, thing, text[STATUS_NOT_AFTER], "its certificate",
+		"Bring the next one with `certmapctl renew', or remove the mapping.");
+	check_end(look, thing, text[STATUS_VALID_UNTIL], "it",
+		"Change its valid_until, or remove it.");
 	return OK;
 }
 
@@ -170,9 +182,14 @@ static enum error take_policy(const struct store_policy *policy, void *context)
 	look->requires_lists |= policy->requires_trust && policy->requires_lists;
 	if (policy->requires_trust && !policy->has_anchor)
 		verify_report(look->verify, VERIFY_ERROR, thing,
-			"Add an authority's certificate to the table trust, or set require_trust = "
-			"0.",
+			"Add the authority's certificate with `certmapctl trust add', or set "
+			"require_trust = 0.",
 			"require_trust is 1 and there is no trust anchor: nobody is let in");
+	else if (policy->requires_trust && policy->requires_lists && !policy->has_list)
+		verify_report(look->verify, VERIFY_ERROR, thing,
+			"Add the authority's list with `certmapctl crl add', or set revocation to "
+			"prefer or off.",
+			"revocation is require and there is no revocation list: nobody is let in");
 	check_service(look, thing, policy->service);
 	return OK;
 }

@@ -5,6 +5,7 @@
 
 #include "options.h"
 #include "pamstack.h"
+#include "programs.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -34,23 +35,6 @@ static const char *const mute[] = { "pam_env.so", "pam_faildelay.so", "pam_group
  * where the module is not there. */
 static const int refusals[] = { PAM_CRED_INSUFFICIENT, PAM_AUTH_ERR, PAM_SERVICE_ERR,
 	PAM_USER_UNKNOWN, PAM_AUTHINFO_UNAVAIL, PAM_BUF_ERR, PAM_SYSTEM_ERR, PAM_MODULE_UNKNOWN };
-
-/* Services that go on with the name that they asked for, whatever PAM_USER says afterwards: with
- * user=set the client would be logged in as that. */
-static const struct {
-	const char *service, *source;
-} ignoring[] = {
-	{ "proftpd", "ProFTPD 1.3.8 goes on with the name of USER" },
-	{ "ftp", "ProFTPD 1.3.8 goes on with the name of USER" },
-	{ "sshd", "OpenSSH 9.2 goes on with the name of the client, 10.1 fails the login" },
-	{ "apache", "mod_authnz_pam goes on with the name of the Authorization header" },
-	{ "apache2", "mod_authnz_pam goes on with the name of the Authorization header" },
-	{ "nginx", "ngx_http_auth_pam goes on with the name of the Authorization header" },
-	{ "exim", "Exim 4.96 asks PAM yes or no alone" },
-	{ "exim4", "Exim 4.96 asks PAM yes or no alone" },
-	{ "postgresql", "PostgreSQL goes on with the name of the connection" },
-	{ "openvpn", "OpenVPN's plugin asks PAM yes or no alone" },
-};
 
 static const char *directory_of(const struct verify *verify)
 {
@@ -158,16 +142,28 @@ static void check_account_phase(
 static void check_mode(struct verify *verify, const struct options *options,
 	const struct pamstack_line *line, const char *service)
 {
+	const char *why = options->mode == MODE_SET ? programs_ignore_user(service) : NULL;
 	char place[THING_MAX_BYTES];
 
-	for (size_t i = 0; options->mode == MODE_SET && i < sizeof ignoring / sizeof ignoring[0];
-		i++)
-		if (strcmp(service, ignoring[i].service) == 0)
-			verify_report(verify, VERIFY_ERROR, place_of(line, place),
-				"Write user=match.",
-				"user=set for the service %s, which ignores PAM_USER: a client is "
-				"logged in under whatever name it asks for (%s)",
-				service, ignoring[i].source);
+	if (why)
+		verify_report(verify, VERIFY_ERROR, place_of(line, place), "Write user=match.",
+			"user=set for the service %s, which ignores PAM_USER: a client is logged "
+			"in under whatever name it asks for (%s)",
+			service, why);
+}
+
+static void check_source(struct verify *verify, const struct options *options,
+	const struct pamstack_line *line, const char *service)
+{
+	char place[THING_MAX_BYTES];
+
+	if (line->phase == PAMSTACK_AUTH && options->source == SOURCE_ENVIRONMENT &&
+		programs_are_setuid(service))
+		verify_report(verify, VERIFY_WARNING, place_of(line, place),
+			"Take the line out: such a program gets no certificate.",
+			"the program of the service %s is setuid: its environment is its caller's, "
+			"and nobody but root comes in by it",
+			service);
 }
 
 static void check_line(struct verify *verify, const struct pamstack_line *line, const char *service)
@@ -176,13 +172,14 @@ static void check_line(struct verify *verify, const struct pamstack_line *line, 
 	struct options_problem problem;
 	char place[THING_MAX_BYTES];
 
-	if (options_read(line->argc, line->argv, &options, &problem))
+	if (options_read(line->argc, line->argv, &options, &problem)) {
 		check_mode(verify, &options, line, service);
-	else
-		verify_report(verify, VERIFY_ERROR, place_of(line, place),
-			"See pam_certmap(8); until then every login is misconfigured.",
-			"option %.*s: %s", (int)problem.option.length,
+		check_source(verify, &options, line, service);
+	} else {
+		verify_report(verify, VERIFY_ERROR, place_of(line, place), "Mend the line.",
+			"option %.*s: %s: every login is misconfigured", (int)problem.option.length,
 			(const char *)problem.option.bytes, problem.why);
+	}
 }
 
 static void check_file(struct verify *verify, const char *path)

@@ -300,6 +300,11 @@ def test_add_brings_the_words_of_the_schema(tool, alice, bob):
     assert "is mapped already for this service" in tool.refuses("add", "daemon", alice.path)
     assert "has its enabled certificate" in tool.refuses("add", ACCOUNT, bob.path)
     assert "lower case" in tool.refuses("add", "daemon", bob.path, "--service", "SSHD")
+    # And by number and verb what stands in the way.
+    assert "`certmapctl show id:1'" in tool.refuses("add", "daemon", alice.path)
+    assert "`certmapctl renew id:1 FILE'" in tool.refuses("add", ACCOUNT, bob.path)
+    tool("add", ACCOUNT, bob.path, "--service", "svc")
+    assert "id:" not in tool.refuses("add", "a:b", bob.path)
     assert "account must be the name" in tool.refuses("add", "a:b", bob.path)
 
 

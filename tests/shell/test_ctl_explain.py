@@ -385,6 +385,28 @@ def test_a_stack_is_searched_for_the_line_that_the_certificate_fits(scene, alice
     assert "sorce" in said["gates"][0]["text"]
 
 
+def test_a_setuid_program_gets_no_certificate_by_its_environment(scene, alice):
+    scene.database.map(alice, ACCOUNT)
+    for service, allowed in (("svc", True), ("su", False)):
+        scene.stack("source=env:CERT", service)
+        said = scene.explain(alice.path, service=service)
+        assert said["allowed"] == allowed
+    assert said["reason"] == "no-certificate" and "setuid" in said["gates"][1]["text"]
+
+
+def test_a_missing_credential_is_told_by_its_own_gate_alone(scene, pki):
+    """The trust was in order, and says nothing of passwords."""
+    alice = pki.leaf("alice")
+    scene.database.map(alice, ACCOUNT)
+    scene.database.trust("anchor", "ca.pem")
+    scene.database.sql("UPDATE service SET deliver_credential = 1, require_trust = 1,"
+                       " revocation = 'off' WHERE name = '*'")
+    gates = {gate["name"]: gate for gate in scene.explain(alice.path)["gates"]}
+    assert gates["trust"]["result"] == "ok" and gates["credential"]["result"] == "failed"
+    assert "credential" in gates["credential"]["text"]
+    assert "credential" not in gates["trust"]["text"]
+
+
 @pytest.mark.root
 def test_a_service_that_can_t_connect_to_the_socket_is_told_so(scene, alice):
     scene.database.map(alice, ACCOUNT)

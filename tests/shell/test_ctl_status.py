@@ -161,6 +161,16 @@ def test_who_is_not_root_hears_that_it_runs(asked, tool):
     assert re.search(r"^daemon +running, runs, and tells root alone", said, re.M)
 
 
+@pytest.mark.root
+def test_who_may_not_ask_is_told_so_and_not_that_it_is_down(asked, tool):
+    os.chmod(asked.socket, 0o600)
+    for words in (["status", "--socket", asked.socket], ["list"]):
+        said = as_nobody(lambda words=words: subprocess.run(
+            [str(CERTMAPCTL), *words, "--database", tool.database.path],
+            check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.decode())
+        assert "as root" in said and " down" not in said
+
+
 # OpenMetrics -------------------------------------------------------------------------------------
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"

@@ -106,7 +106,7 @@ def test_stale_list_and_one_of_an_unknown_issuer_are_warned_of(tool, pki):
 
 @pytest.mark.parametrize("content, words", [
     (b"", "empty"), (b"hello", "neither DER nor PEM of a revocation list"),
-    ("ca.pem", "neither DER nor PEM of a revocation list"), ("alice.cer", "not a revocation list"),
+    ("ca.pem", "a certificate: `certmapctl trust add'"), ("alice.cer", "not a revocation list"),
     ("twice", "more than one list"), ("longer", "bytes follow"),
 ])
 def test_what_is_no_list_is_refused_by_what_it_is(tool, pki, alice, tmp_path, content, words):
@@ -125,7 +125,7 @@ def test_what_is_no_list_is_refused_by_what_it_is(tool, pki, alice, tmp_path, co
 def test_list_that_a_shell_put_in_wrong_is_shown_as_a_problem(tool, pki):
     tool.database.trust("crl", "ca.pem")
     row = tool.json("crl", "list")[0]
-    assert row["state"] == "problem" and "neither DER nor PEM" in row["problem"]
+    assert row["state"] == "problem" and "a certificate" in row["problem"]
     assert "problem" in tool("crl", "list").out
 
 

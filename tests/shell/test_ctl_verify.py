@@ -80,6 +80,13 @@ def test_a_mapping_s_defect_is_named(scene, pki, columns, severity, words):
     assert thing == f"mapping {number}" and words in text
 
 
+def test_the_remedy_for_an_unbound_mapping_can_be_typed(scene, pki):
+    scene.map(pki.leaf("lasting", end=90 * 24 * HOUR), account_uid="NULL")
+    (found,) = scene.verify(status=0)
+    scene.database.sql(found["remedy"].split(";")[0])
+    assert scene.verify(status=0) == []
+
+
 def test_a_certificate_that_ends_or_can_t_be_read_is_named(scene, pki):
     scene.map(pki.leaf("soon", end=9 * 24 * HOUR))
     assert "its certificate expires on" in scene.finding("warning")[1]
@@ -110,7 +117,11 @@ def test_trust_that_is_asked_for_and_not_there_is_an_error(scene, pki):
     scene.database.sql("UPDATE service SET require_trust = 1 WHERE name = '*'")
     assert "nobody is let in" in scene.finding()[1]
     scene.database.trust("anchor", "ca.pem")
+    # revocation is `require` where nobody said otherwise.
+    assert "no revocation list: nobody is let in" in scene.finding()[1]
+    scene.database.sql("UPDATE service SET revocation = 'off' WHERE name = '*'")
     assert scene.verify(status=0) == []
+    scene.database.sql("UPDATE service SET revocation = 'require' WHERE name = '*'")
     pki.revocation_list("old", start=-9 * HOUR, end=-HOUR)
     scene.database.trust("crl", "old.crl")
     assert "stale" in scene.finding()[1]
@@ -205,6 +216,16 @@ def test_a_broken_stack_is_named_with_file_and_line(scene, lines, severity, word
     scene.stack(*lines)
     thing, text = scene.finding(severity)
     assert re.fullmatch(re.escape(str(scene.confdir)) + r"/svc:\d+", thing) and words in text
+
+
+@pytest.mark.parametrize("service, words, count", (
+    ("su", "source=env:CERT", 1), ("sudo", "source=env:CERT", 1), ("su", "source=pamenv:CERT", 0),
+    ("svc", "source=env:CERT", 0)))
+def test_the_environment_of_a_setuid_program_is_no_place(scene, service, words, count):
+    (scene.confdir / "svc").unlink()
+    scene.stack("auth required {m} " + words, "account required {m} " + words, service=service)
+    found = scene.verify(status=0)
+    assert ["setuid" in f["text"] for f in found] == [True] * count
 
 
 def services_that_ignore_pam_user():
