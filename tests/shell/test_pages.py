@@ -3,7 +3,7 @@
 in the order of the page, against a database and a daemon of its own, and compares what they print.
 
 The convention of a page: ```sh is run; ```text right behind it is what it prints; ```pam is a piece of
-a service's file; ```xml is applicationHost.config. `sh second-server` runs with another database."""
+a service's file; ```xml is applicationHost.config."""
 import os
 import pathlib
 import re
@@ -15,14 +15,14 @@ import tempfile
 import pytest
 
 from ctl_stage import ACCOUNT, Tool
-from shell_stage import CERTMAPCTL, TREE, Daemon, Database
+from shell_stage import CERTMAPCTL, TREE
 
 sys.path.insert(0, str(TREE / "tests" / "module"))
 from pam_stage import CRED_INSUFFICIENT, SUCCESS, Pam  # noqa: E402
 
 PAGES = TREE / "certmapd" / "ctl"
 DEFAULT_DATABASE = "/var/lib/certmap/mappings.db"
-FENCE = re.compile(r"^```(\w+) ?([a-z-]*)\n(.*?)^```$", re.M | re.S)
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 
 
 def page(name):
@@ -30,15 +30,15 @@ def page(name):
 
 
 def blocks(name):
-    """[(language, remark, text)] in the order of the page."""
+    """[(language, text)] in the order of the page."""
     return [match.groups() for match in FENCE.finditer(page(name))]
 
 
 def steps(name):
-    """[(remark, commands, what they print or None)]."""
+    """[(commands, what they print or None)]."""
     found = blocks(name)
-    return [(remark, text, found[i + 1][2] if found[i + 1:] and found[i + 1][0] == "text" else None)
-            for i, (language, remark, text) in enumerate(found) if language == "sh"]
+    return [(text, found[i + 1][1] if found[i + 1:] and found[i + 1][0] == "text" else None)
+            for i, (language, text) in enumerate(found) if language == "sh"]
 
 
 class Person:
@@ -87,19 +87,9 @@ def person(room, database, daemon):
     return Person(room, database, daemon.socket)
 
 
-@pytest.fixture
-def second(room, no_database):
-    """The same person on another server, which has no database yet."""
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="certmap-", dir="/tmp"))
-    directory.chmod(0o700)
-    database = Database(directory, no_database.standing)
-    yield Person(room, database, directory / "lookup")
-    shutil.rmtree(directory)
-
-
-def follow(name, person, second=None):
-    for remark, commands, printed in steps(name):
-        said = (second if remark == "second-server" else person).type(commands)
+def follow(name, person):
+    for commands, printed in steps(name):
+        said = person.type(commands)
         # A table on no terminal ends its lines without filling them up.
         said = re.sub(r" +$", "", said, flags=re.M)
         if printed is not None:
@@ -107,30 +97,16 @@ def follow(name, person, second=None):
 
 
 def test_from_iis_is_true_from_the_first_command_to_the_last(person, pki):
-    (xml,) = [text for language, _, text in blocks("FROM-IIS.md") if language == "xml"]
+    (xml,) = [text for language, text in blocks("FROM-IIS.md") if language == "xml"]
     xml = re.sub(r"MIIB\.\.\.(\w+)", lambda match: pki.leaf(match[1]).base64, xml)
     (person.room / "applicationHost.config").write_text(xml)
     assert len(steps("FROM-IIS.md")) > 10
     follow("FROM-IIS.md", person)
 
 
-def test_operating_is_true_while_a_daemon_answers(person, second, daemon, pki):
-    for name in ("alice", "bob", "carol"):
-        person.database.map(pki.leaf(name))
-    assert len(steps("OPERATING.md")) > 8
-    follow("OPERATING.md", person, second)
-    # The same daemon, after the restore.
-    reasons = {name: daemon.reason(pki.leaf(name), user=name)
-               for name in ("alice", "bob", "carol", "dora")}
-    assert reasons == {"alice": "allowed", "bob": "mapping-disabled",
-                       "carol": "mapping-disabled", "dora": "unmapped"}
-    assert person.database.map(pki.leaf("dora")) == 5
-
-
 def test_all_that_looks_like_a_command_is_run():
-    for name in ("FROM-IIS.md", "OPERATING.md"):
-        fences = re.findall(r"^```(.*)$", page(name), re.M)[::2]
-        assert {fence.split()[0] for fence in fences} <= {"sh", "text", "pam", "xml"}, name
+    fences = re.findall(r"^```(.*)$", page("FROM-IIS.md"), re.M)[::2]
+    assert set(fences) <= {"sh", "text", "pam", "xml"}
 
 
 @pytest.fixture
@@ -152,7 +128,7 @@ def log_in(pam, daemon, text, **environment):
 
 def test_lines_for_pam_let_in_with_the_certificate_alone(database, daemon, pam, alice):
     database.map(alice, account=ACCOUNT)
-    lines = [text for language, _, text in blocks("FROM-IIS.md") if language == "pam"]
+    lines = [text for language, text in blocks("FROM-IIS.md") if language == "pam"]
     assert len(lines) == 3
     for text in lines:
         run = log_in(pam, daemon, text, FTPS="1", TLS_CLIENT_CERT=alice.pem)
