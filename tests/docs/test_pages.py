@@ -68,6 +68,42 @@ def test_no_example_is_left_untried(example):
         assert rest[0] == "by" and (manual.TREE / rest[1]).is_file()
 
 
+COMMON = {"database", "json", "wait", "help", "usage", "version"}
+OF_A_CHANGE = {"dry-run", "sql", "yes"}
+
+
+def options_of_synopsis():
+    """{verb: its options} in the SYNOPSIS of certmapctl(1)."""
+    found = {}
+    for usage in manual.section(manual.text_of("certmapd/ctl/certmapctl.1"),
+                                "SYNOPSIS").split(".Nm\n"):
+        verb = re.match(r"\.Cm (.+)\n", usage)
+        if verb:
+            found.setdefault(verb[1], set()).update(re.findall(r"Fl -([a-z-]+)", usage))
+            if "Fl v\n" in usage:
+                found[verb[1]].add("verbose")
+    return found
+
+
+def options_of_help(verb):
+    said = subprocess.run(
+        [f"{os.environ['CERTMAP_BUILD_DIR']}/certmapd/certmapctl", *verb.split(), "--help"],
+        check=True, capture_output=True, text=True).stdout
+    return set(re.findall(r"^ +(?:-., +)?--([a-z-]+)", said, re.M))
+
+
+@pytest.mark.parametrize("verb", options_of_synopsis())
+def test_page_and_help_have_the_same_options(verb):
+    page = manual.text_of("certmapd/ctl/certmapctl.1")
+    helped, general = options_of_help(verb), COMMON | OF_A_CHANGE
+    assert COMMON <= helped and (not helped & OF_A_CHANGE or OF_A_CHANGE <= helped)
+    written = options_of_synopsis()
+    # `explain` and `explain --last` are two lines of one verb, as are those of `history`.
+    assert helped - general == written[verb] - general
+    assert [name for name in general | helped
+            if not re.search(rf"^\.It .*\B-{name}(?![a-z-])", page, re.M)] == []
+
+
 def test_certmapd_8_has_every_field_of_the_log():
     sources = "".join(path.read_text(encoding="utf-8")
                       for path in (manual.TREE / "certmapd").glob("*.c"))
