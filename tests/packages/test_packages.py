@@ -131,6 +131,20 @@ def test_lintian_has_neither_errors_nor_warnings(release):
     assert (done.stdout, done.returncode) == ("", 0), done.stdout + done.stderr
 
 
+def test_what_the_page_of_the_examples_links_to_is_packaged():
+    [package] = (PACKAGES / "current").glob("certmapd_*.deb")
+    files = subprocess.run(["dpkg-deb", "--contents", package], capture_output=True, text=True,
+                           check=True).stdout
+    page = (TREE / "tests/samples/README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)]+)\)", page)
+    assert len(links) > 5
+    assert [link for link in links if f"/examples/{link}\n" not in files] == []
+    # Where it sends people who want to configure a service.
+    for service in ("apache", "dovecot", "exim", "nginx", "proftpd", "sshd", "stunnel"):
+        assert f"/examples/{service}/\n" in files
+    assert "/doc/certmapd/FROM-IIS.md" in files and "test_" not in files
+
+
 def test_installed_packages_answer_the_first_lookup_and_the_first_after_a_reboot(machine):
     common = machine.sh(f"cat {COMMON}")
     machine.install()
