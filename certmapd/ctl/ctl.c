@@ -163,7 +163,7 @@ void ctl_warn(const char *format, ...)
 	va_end(arguments);
 }
 
-static bool is_forbidden(const struct ctl *ctl)
+bool ctl_is_forbidden(const struct ctl *ctl)
 {
 	return geteuid() != 0 && access(ctl->database, R_OK | W_OK) < 0 && errno == EACCES;
 }
@@ -175,7 +175,7 @@ enum ctl_status ctl_fail(
 		ctl_warn("somebody else is writing to %s, perhaps a sqlite3 shell with an open "
 			 "transaction: nothing was changed, try again",
 			ctl->database);
-	else if (error == ERROR_STORE && is_forbidden(ctl))
+	else if (error == ERROR_STORE && ctl_is_forbidden(ctl))
 		ctl_warn("%s: this user may not use it: run certmapctl as root", ctl->database);
 	else if (trouble->text[0] != '\0')
 		ctl_warn("%s", trouble->text);

@@ -51,6 +51,10 @@ WARN_UNUSED bool ctl_read_number(const char *text, int64_t lowest, int64_t highe
 /* One line on stderr, behind the name of the program. */
 __attribute__((format(printf, 1, 2))) void ctl_warn(const char *format, ...);
 
+/* This user is kept from the database by its mode; what is said about its owner is then beside the
+ * point. */
+bool ctl_is_forbidden(const struct ctl *ctl);
+
 /* Says what went wrong, in the words of `trouble` where the error has any, and with the remedy
  * where there is one; returns CTL_REFUSED. */
 enum ctl_status ctl_fail(

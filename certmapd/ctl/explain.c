@@ -350,7 +350,7 @@ static void print_head(const struct explanation *e)
 	char text[NARRATE_TEXT_BYTES];
 	struct text head = { .bytes = text };
 
-	say_shown(&head, "", asked->user ? asked->user : "no account by name");
+	say_shown(&head, "", asked->user ? asked->user : "an account that --user does not name");
 	say_shown(&head, " at the service ", asked->service);
 	narrate_print("login", LABEL_COLUMNS, text);
 	head.used = 0;

@@ -138,7 +138,10 @@ static void look_at_database(const struct ctl *ctl, struct health_report *report
 	if (error == OK)
 		error = store_read_overview(store, &report->overview, &trouble);
 	report->is_usable = error == OK;
-	if (error != OK)
+	if (error == ERROR_STORE && ctl_is_forbidden(ctl))
+		snprintf(report->database_problem, sizeof report->database_problem,
+			"this user may not use it: run certmapctl as root");
+	else if (error != OK)
 		snprintf(report->database_problem, sizeof report->database_problem, "%s",
 			trouble.text[0] ? trouble.text : error_text(error));
 }

@@ -130,7 +130,8 @@ def test_commands_do_what_they_are_for(machine, example):
 
 def reason_after(script):
     """What alice's login is answered then: logins go on, whatever was done."""
-    last = re.findall(r"certmapctl (init(?!\ncertmapctl import)|add|remove|disable)", script)[-1:]
+    last = re.findall(r"certmapctl (init(?!\ncertmapctl import)|add|remove|disable)"
+                      r"(?!.* --(?:dry-run|sql))", script)[-1:]
     return {"init": "unmapped", "remove": "unmapped", "disable": "mapping-disabled"}.get(
         last[0] if last else "add", "allowed")
 

@@ -168,7 +168,7 @@ def test_who_may_not_ask_is_told_so_and_not_that_it_is_down(asked, tool):
         said = as_nobody(lambda words=words: subprocess.run(
             [str(CERTMAPCTL), *words, "--database", tool.database.path],
             check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout.decode())
-        assert "as root" in said and " down" not in said
+        assert "as root" in said and " down" not in said and "belongs to uid" not in said
 
 
 # OpenMetrics -------------------------------------------------------------------------------------
