@@ -191,6 +191,19 @@ static enum ctl_status find_fingerprint(
 	return CTL_DONE;
 }
 
+enum ctl_status exhibit_find_known(
+	const struct ctl *ctl, struct store *store, const char *fingerprint, struct exhibit *ret)
+{
+	char digits[FINGERPRINT_HEX_BYTES + 1], shown[2 * FINGERPRINT_HEX_BYTES];
+
+	memset(ret, 0, sizeof *ret);
+	if (read_digits(fingerprint, digits))
+		return find_fingerprint(ctl, store, digits, ret);
+	ctl_warn("'%s' is no fingerprint: the line in the journal is not the module's own",
+		print_shown(span_of_string(fingerprint), shown, sizeof shown));
+	return CTL_REFUSED;
+}
+
 enum ctl_status exhibit_find(
 	const struct ctl *ctl, struct store *store, const char *name, struct exhibit *ret)
 {

@@ -38,4 +38,8 @@ struct exhibit {
  * it can't be read. CTL_REFUSED: no such file and no fingerprint, and that has been said. */
 WARN_UNUSED enum ctl_status exhibit_find(
 	const struct ctl *ctl, struct store *store, const char *name, struct exhibit *ret);
+/* Finds the certificate of a fingerprint that stands somewhere as text, and never opens a file.
+ * CTL_REFUSED: it is no fingerprint, or of several, and that has been said. */
+WARN_UNUSED enum ctl_status exhibit_find_known(
+	const struct ctl *ctl, struct store *store, const char *fingerprint, struct exhibit *ret);
 void exhibit_done(struct exhibit *exhibit);

@@ -508,6 +508,15 @@ static enum ctl_status try_it(struct explanation *e)
 	return e->trial.outcome.reason == REASON_ALLOWED ? CTL_DONE : CTL_REFUSED;
 }
 
+static enum ctl_status find_exhibit(struct explanation *e)
+{
+	const struct explain_case *asked = e->asked;
+
+	if (asked->fingerprint)
+		return exhibit_find_known(e->ctl, e->store, asked->fingerprint, &e->exhibit);
+	return exhibit_find(e->ctl, e->store, asked->certificate, &e->exhibit);
+}
+
 enum ctl_status explain_case(const struct ctl *ctl, const struct explain_case *asked)
 {
 	__attribute__((cleanup(done_explanation))) struct explanation *e = calloc(1, sizeof *e);
@@ -526,7 +535,7 @@ enum ctl_status explain_case(const struct ctl *ctl, const struct explain_case *a
 	e->c.service = asked->service;
 	e->c.user = asked->user;
 	e->c.exhibit = &e->exhibit;
-	if ((status = exhibit_find(ctl, e->store, asked->certificate, &e->exhibit)) != CTL_DONE ||
+	if ((status = find_exhibit(e)) != CTL_DONE ||
 		(status = asked->line ? use_given_line(e) : use_stack(e)) != CTL_DONE ||
 		(status = use_peer(e)) != CTL_DONE)
 		return status;

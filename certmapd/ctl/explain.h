@@ -9,6 +9,7 @@
 
 struct explain_case {
 	const char *certificate; /* a file or a fingerprint; NULL: none is brought */
+	const char *fingerprint; /* in its place, and never a file: from the journal; NULL: none */
 	const char *service;
 	const char *user;     /* NULL: none is asked for */
 	const char *confdir;  /* NULL: libpam's own */

@@ -110,7 +110,11 @@ static enum error print_array(const struct refusal *list, size_t count)
 	return error;
 }
 
-/* Without a fingerprint there was no certificate, or nobody got as far as looking at it. */
+/* Without a fingerprint there was no certificate, or nobody got as far as looking at it. Any user
+ * can write a line of the module's into the journal: were its fingerprint taken for the name of a
+ * file, root would open a FIFO, a device, or somebody's certificate in place of the one that was
+ * refused.
+ */
 static enum ctl_status explain_one(
 	const struct ctl *ctl, const struct refusal *refusal, const struct explain_case *asked)
 {
@@ -121,7 +125,7 @@ static enum ctl_status explain_one(
 		print_shown(span_of_string(refusal->what), what, sizeof what);
 		narrate_print("what", sizeof "what     " - 1, what);
 	}
-	now.certificate = refusal->fingerprint[0] ? refusal->fingerprint : NULL;
+	now.fingerprint = refusal->fingerprint[0] ? refusal->fingerprint : NULL;
 	now.service = refusal->service;
 	now.user = refusal->asked[0] ? refusal->asked : NULL;
 	if (!ctl->json)

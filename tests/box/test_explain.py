@@ -74,6 +74,29 @@ def test_the_choice_of_user_service_and_number_is_obeyed(box, ftps):
     assert times == sorted(times, reverse=True)
 
 
+def explain_forged(box, forged, name, directory="/"):
+    """What root gets to see of a line that any user can write, where its fingerprint is `name`."""
+    box.run("logger", "-p", "authpriv.notice", f"pam_certmap(proftpd:auth): reason=unmapped"
+            f" asked=alice fingerprint={name} id={forged}", user="nobody")
+    box.wait_for(forged, lambda: box.run("journalctl", "--sync") == "" and [
+        row for row in refusals(box) if row["id"] == forged])
+    return box.call("timeout", "10", "env", f"--chdir={directory}", installed("certmapctl"),
+                    "explain", "--json", f"--id={forged}")
+
+
+def test_a_forged_line_makes_root_open_no_file(box, ftps):
+    """A FIFO would hold root up for ever, a device may do anything, and somebody's file would be
+    shown in place of the certificate that was refused."""
+    box.run("mkfifo", "/tmp/trap")
+    for forged, name in (("beefbeef01", "/tmp/trap"), ("beefbeef02", "/root/clients/bob.pem")):
+        done = explain_forged(box, forged, name)
+        assert done.returncode == 1 and "is no fingerprint" in done.stderr, done
+    known = fingerprint(box, "bob")
+    box.run("cp", "/root/clients/alice.cer", f"/tmp/{known}")
+    done = explain_forged(box, "beefbeef03", known, "/tmp")
+    assert json.loads(done.stdout)["fingerprint"] == known
+
+
 def test_a_forged_line_reaches_no_terminal_and_hides_nothing(box):
     box.run("logger", "-p", "authpriv.notice",
             'pam_certmap(svc:auth): reason=unmapped asked="\\x1b[31mred" id=feedfeedfeed')
