@@ -305,7 +305,7 @@ static enum error open_handle(struct store *store, struct store_trouble *ret_tro
 	if (sqlite3_open_v2(resolved, &store->db,
 		    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX |
 			    SQLITE_OPEN_EXRESCODE,
-		    NULL) != SQLITE_OK)
+		    store_vfs()) != SQLITE_OK)
 		return store->db ? store_failed(store, ret_trouble) : ERROR_MEMORY;
 	return OK;
 }

@@ -120,6 +120,10 @@ WARN_UNUSED enum error store_check_directory(
  * before one is opened; again does no harm. */
 void store_insist_on_unlocking(void);
 
+/* The name of the system's way to files, which deletes nothing that a journal names. Where it can't
+ * be had, nothing can be opened by it. */
+const char *store_vfs(void);
+
 /* The files that SQLite keeps beside a database in WAL. ERROR_MEMORY. */
 WARN_UNUSED enum error store_companions_init(struct store *store);
 void store_companions_done(struct store *store);

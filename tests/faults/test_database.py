@@ -5,6 +5,7 @@ import os
 import pathlib
 import random
 import shutil
+import struct
 import subprocess
 import tempfile
 import threading
@@ -15,7 +16,7 @@ import pytest
 from activated import Activated, is_sanitized, resident_bytes, wait_for
 from faults import fault, scaled
 from looping import Loops, Truth, percentile
-from shell_stage import NOBODY, Database, OpenShell, Refused
+from shell_stage import CERTMAPCTL, NOBODY, Database, OpenShell, Refused
 
 # server.c answers what waits for a lock after 1.5 s.
 ANSWER_SEC = 1.5
@@ -420,3 +421,39 @@ def test_logins_go_on_beside_a_bulk_insert(activated, given_away, alice, bob, fi
            f"{percentile(hits, 0.99) * 1000:.1f} ms, slowest "
            f"{max(a.seconds for a in hits) * 1000:.0f} ms; {len(misses)} misses, {unavailable} "
            f"of them unavailable; 0 wrong")
+
+
+# https://www.sqlite.org/fileformat2.html, 3: the rollback journal. What follows the last page is
+# not in there, but in the comment before readSuperJournal() of SQLite's pager.c.
+JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
+SECTOR_BYTES = 512
+LOCK_BYTE = 0x40000000
+
+
+def journal_naming(file, database):
+    """A hot journal of no pages for the database, which belongs to a transaction over several."""
+    page_bytes = int.from_bytes(database[16:18], "big")
+    pages = len(database) // page_bytes
+    head = JOURNAL_MAGIC + struct.pack(">5I", 0, 0x1234, pages, SECTOR_BYTES, page_bytes)
+    name = str(file).encode()
+    return head.ljust(SECTOR_BYTES, b"\0") + struct.pack(
+        f">I{len(name)}sII", LOCK_BYTE // page_bytes + 1, name, len(name), sum(name)) + (
+            JOURNAL_MAGIC)
+
+
+@fault("B20")
+@pytest.mark.root
+def test_a_journal_beside_the_database_makes_root_delete_nothing_elsewhere(
+        activated, given_away, alice, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("precious")  # SQLite takes an empty one for none
+    given_away.sql("PRAGMA wal_checkpoint(TRUNCATE);")
+    journal = pathlib.Path(f"{given_away.path}-journal")
+    journal.write_bytes(journal_naming(precious, given_away.path.read_bytes()))
+    os.chown(journal, NOBODY, NOBODY)
+    listed = [subprocess.run([CERTMAPCTL, "list", "--database", given_away.path], check=False,
+                             stdin=subprocess.DEVNULL, capture_output=True) for _ in range(2)]
+    assert precious.exists()
+    # It was taken for hot, or this shows nothing; once rolled back it is no more.
+    assert [done.returncode for done in listed] == [1, 0] and not journal.exists()
+    assert activated.reason(alice) == "allowed"
