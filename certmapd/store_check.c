@@ -125,3 +125,105 @@ enum error store_list_staged(struct store *store, store_staged_taker *take, void
 	return read_all(store, &staged, &(struct takers){ .staged = take, .context = context },
 		ret_trouble);
 }
+
+/* The schema ---------------------------------------------------------------------------------- */
+
+/* SQLite itself makes the indexes without a text, the table of the ids, and with ANALYZE, which a
+ * person may run, those of statistics. */
+static const char schema_sql[] =
+	"SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND NOT (type = 'table'"
+	" AND name IN ('sqlite_sequence', 'sqlite_stat1', 'sqlite_stat4')) ORDER BY type, name";
+
+struct listing {
+	sqlite3_stmt *statement;
+	int result; /* SQLITE_ROW: it stands on an object */
+};
+
+static void finish_listing(struct listing *listing)
+{
+	sqlite3_finalize(listing->statement);
+}
+#define LISTING __attribute__((cleanup(finish_listing))) struct listing
+
+static void begin_listing(sqlite3 *db, struct listing *ret)
+{
+	ret->result = sqlite3_prepare_v2(db, schema_sql, -1, &ret->statement, NULL);
+	if (ret->result == SQLITE_OK)
+		ret->result = sqlite3_step(ret->statement);
+}
+
+/* The order of the statement; a listing at its end comes after all others. */
+static int compare_objects(const struct listing *one, const struct listing *other)
+{
+	int order;
+
+	if (one->result != SQLITE_ROW || other->result != SQLITE_ROW)
+		return (other->result == SQLITE_ROW) - (one->result == SQLITE_ROW);
+	order = strcmp(word_at(one->statement, 0), word_at(other->statement, 0));
+	return order != 0 ? order
+			  : strcmp(word_at(one->statement, 1), word_at(other->statement, 1));
+}
+
+static enum error tell_object(const struct listing *listing, enum store_difference difference,
+	store_object_taker *take, void *context)
+{
+	const struct store_object object = {
+		.difference = difference,
+		.type = word_at(listing->statement, 0),
+		.name = word_at(listing->statement, 1),
+		.is_trigger = strcmp(word_at(listing->statement, 0), "trigger") == 0,
+	};
+
+	return take(&object, context);
+}
+
+/* Goes through both side by side, as far as one of them goes. */
+static enum error compare_listings(
+	struct listing *found, struct listing *made, store_object_taker *take, void *context)
+{
+	enum error error = OK;
+
+	while (error == OK && (found->result == SQLITE_ROW || made->result == SQLITE_ROW)) {
+		const int order = compare_objects(found, made);
+
+		if (order < 0)
+			error = tell_object(found, STORE_OBJECT_ADDED, take, context);
+		else if (order > 0)
+			error = tell_object(made, STORE_OBJECT_MISSING, take, context);
+		else if (strcmp(word_at(found->statement, 2), word_at(made->statement, 2)) != 0)
+			error = tell_object(found, STORE_OBJECT_CHANGED, take, context);
+		if (order <= 0)
+			found->result = sqlite3_step(found->statement);
+		if (order >= 0)
+			made->result = sqlite3_step(made->statement);
+	}
+	return error;
+}
+
+static void close_handle(sqlite3 **db)
+{
+	sqlite3_close(*db);
+}
+
+enum error store_check_schema(struct store *store, const struct migration *list, unsigned count,
+	store_object_taker *take, void *context, struct store_trouble *ret_trouble)
+{
+	sqlite3 *fresh __attribute__((cleanup(close_handle))) = NULL;
+	LISTING found = { 0 };
+	LISTING made = { 0 };
+	enum error error;
+
+	if (sqlite3_open(":memory:", &fresh) != SQLITE_OK)
+		return ERROR_MEMORY;
+	for (unsigned i = 0; i < count; i++)
+		if (sqlite3_exec(fresh, list[i].sql, NULL, NULL, NULL) != SQLITE_OK)
+			return store_explain(
+				ret_trouble, "%s: %s", list[i].name, sqlite3_errmsg(fresh));
+	begin_listing(store->db, &found);
+	begin_listing(fresh, &made);
+	if ((error = compare_listings(&found, &made, take, context)) != OK)
+		return error;
+	if (made.result != SQLITE_DONE)
+		return store_explain(ret_trouble, "%s", sqlite3_errmsg(fresh));
+	return found.result == SQLITE_DONE ? OK : store_failed(store, ret_trouble);
+}

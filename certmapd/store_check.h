@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "migrations.h"
 #include "store.h"
 
 /* A policy as it counts for a service, NULLs filled from the row '*'. Lent out for the call. */
@@ -24,13 +25,33 @@ struct store_staged {
 	bool is_crowded_out; /* nothing to replace, and the account has its certificates */
 };
 
+/* How an object of the schema differs from what the migrations make. */
+enum store_difference {
+	STORE_OBJECT_ADDED,
+	STORE_OBJECT_MISSING,
+	STORE_OBJECT_CHANGED,
+};
+
+/* Lent out for the call. */
+struct store_object {
+	enum store_difference difference;
+	bool is_trigger;
+	const char *type, *name;
+};
+
 typedef enum error store_words_taker(const char *words, void *context);
+typedef enum error store_object_taker(const struct store_object *object, void *context);
 typedef enum error store_policy_taker(const struct store_policy *policy, void *context);
 typedef enum error store_staged_taker(const struct store_staged *staged, void *context);
 
 /* What PRAGMA integrity_check (sqlite.org) finds; nothing where the file is sound. */
 WARN_UNUSED enum error store_check_integrity(struct store *store, store_words_taker *take,
 	void *context, struct store_trouble *ret_trouble);
+
+/* Tables, indexes, views and triggers that are not as the first `count` migrations of `list` make
+ * them, in an order of their own. */
+WARN_UNUSED enum error store_check_schema(struct store *store, const struct migration *list,
+	unsigned count, store_object_taker *take, void *context, struct store_trouble *ret_trouble);
 
 WARN_UNUSED enum error store_list_policies(struct store *store, store_policy_taker *take,
 	void *context, struct store_trouble *ret_trouble);

@@ -36,6 +36,28 @@ static enum error take_damage(const char *words, void *context)
 	return OK;
 }
 
+/* Who could write the file once may have left a trigger that brings his mapping back, or taken out
+ * a rule. A table or view of a person's own is in nobody's way. */
+static enum error take_object(const struct store_object *object, void *context)
+{
+	struct look *look = context;
+	const char *database = look->verify->ctl->database;
+
+	if (object->difference == STORE_OBJECT_ADDED)
+		verify_report(look->verify, object->is_trigger ? VERIFY_ERROR : VERIFY_WARNING,
+			database, "Look at it with `.schema' in a sqlite3 shell, and DROP it.",
+			"the %s %s is not of certmap's schema", object->type, object->name);
+	else
+		verify_report(look->verify, VERIFY_ERROR, database,
+			"Bring the rows into a new database: `certmapctl export --format=json', "
+			"`init', `import'.",
+			object->difference == STORE_OBJECT_MISSING
+				? "the %s %s of certmap's schema is missing"
+				: "the %s %s is not as in certmap's schema",
+			object->type, object->name);
+	return OK;
+}
+
 static char *copy_text(struct span text, char ret[NAME_MAX_BYTES])
 {
 	snprintf(ret, NAME_MAX_BYTES, "%.*s", (int)text.length,
@@ -272,6 +294,10 @@ static enum error look_at(struct look *look, struct store *store, struct store_t
 {
 	enum error error;
 
+	/* First, before a trigger of somebody else's is set off. */
+	if ((error = store_check_schema(
+		     store, migrations, migration_count, take_object, look, ret_trouble)) != OK)
+		return error;
 	/* What of it fails is told; the rest is as true as the file is sound. */
 	if ((error = store_check_integrity(store, take_damage, look, ret_trouble)) != OK ||
 		(error = ctl_settle(store, ret_trouble)) != OK ||

@@ -158,6 +158,26 @@ def test_an_unsafe_or_damaged_database_is_an_error(scene, pki):
     assert any("damaged" in found["text"] for found in scene.verify())
 
 
+@pytest.mark.parametrize("change, severity, words", (
+    ("CREATE TRIGGER back AFTER INSERT ON history BEGIN UPDATE mapping SET enabled = 1; END",
+     "error", "the trigger back is not of certmap's schema"),
+    ("CREATE VIEW mine AS SELECT account FROM mapping", "warning", "the view mine is not of"),
+    ("DROP TRIGGER history_delete", "error", "the trigger history_delete of certmap's schema"),
+    ("ALTER TABLE mapping ADD COLUMN mine TEXT", "error", "the table mapping is not as in"),
+    ("DROP TRIGGER mapping_deleted; CREATE TRIGGER mapping_deleted AFTER DELETE ON mapping"
+     " BEGIN SELECT 1; END", "error", "the trigger mapping_deleted is not as in"),
+    ("PRAGMA writable_schema = ON; INSERT INTO sqlite_schema VALUES('trigger', 'sqlite_x',"
+     " 'mapping', 0, 'CREATE TRIGGER sqlite_x AFTER INSERT ON mapping BEGIN SELECT 1; END')",
+     "error", "the trigger sqlite_x is not of"),
+), ids=lambda value: value[:20])
+def test_a_schema_that_somebody_changed_is_named(scene, change, severity, words):
+    scene.database.sql("ANALYZE")
+    assert scene.verify(status=0) == []
+    scene.database.sql(change)
+    thing, text = scene.finding(severity)
+    assert thing == str(scene.database.path) and words in text
+
+
 # Stacks, without the accounts' lines; what libpam makes of a login without a certificate is asked
 # below.
 STACKS = (
