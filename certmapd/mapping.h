@@ -36,7 +36,7 @@ struct mapping {
 	bool is_hidden;    /* of '*', and the service has a row of its own for this account */
 	bool enabled;
 	bool is_staged;           /* not enabled, and waits to replace another mapping */
-	bool may_replace;         /* the other mapping is enabled, or is no more */
+	bool may_replace;         /* the other mapping is the account's and enabled, or no more */
 	int64_t staged_until_sec; /* as below */
 	enum mapping_trust trust;
 	bool has_uid;

@@ -21,7 +21,8 @@ static const struct reading policies = { STORE_CHECK_POLICIES,
 	" FROM service AS s JOIN service AS d ON d.name = '*' ORDER BY s.name" };
 static const struct reading staged = { STORE_LIST_STAGED,
 	"SELECT m.id, coalesce(m.replaces, 0), m.account, m.staged_until < unixepoch(),"
-	" EXISTS (SELECT 1 FROM mapping AS x WHERE x.id = m.replaces AND x.enabled = 0),"
+	" EXISTS (SELECT 1 FROM mapping AS x WHERE x.id = m.replaces AND"
+	"  (x.enabled, x.service, x.account) <> (1, m.service, m.account)),"
 	" NOT EXISTS (SELECT 1 FROM mapping AS x WHERE x.id = m.replaces) AND"
 	"  (SELECT count(*) FROM mapping AS x WHERE x.service = m.service"
 	"   AND x.account = m.account AND x.enabled = 1) >="

@@ -21,7 +21,7 @@ struct store_staged {
 	int64_t id, replaces;
 	const char *account;
 	bool has_lapsed;
-	bool is_shut_out;    /* the mapping that it replaces is disabled */
+	bool is_shut_out;    /* the mapping that it replaces is disabled, or another's by now */
 	bool is_crowded_out; /* nothing to replace, and the account has its certificates */
 };
 

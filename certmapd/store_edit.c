@@ -172,14 +172,17 @@ enum error store_disable_mapping(
 		id, ret_changed, ret_trouble);
 }
 
-/* Disabled first: at no moment has the account two certificates. That the staging is over stands in
- * the same statement, since the schema would see to it by one more entry in the history. */
+/* Disabled first: at no moment has the account two certificates; and the account's own alone, since
+ * a person may have given that row to somebody else after this one was staged. That the staging is
+ * over stands in the same statement, since the schema would see to it by one more entry in the
+ * history. */
 enum error store_take_over(struct store *store, int64_t id, struct store_trouble *ret_trouble)
 {
 	bool has_changed;
 	enum error error = run_on_mapping(store, STORE_DISABLE_REPLACED,
 		"UPDATE mapping SET enabled = 0 WHERE enabled = 1"
-		" AND id = (SELECT replaces FROM mapping WHERE id = ?1)",
+		" AND (id, service, account) ="
+		" (SELECT replaces, service, account FROM mapping WHERE id = ?1)",
 		id, &has_changed, ret_trouble);
 
 	if (error == OK)

@@ -186,7 +186,8 @@ WARN_UNUSED enum error store_check_version(struct store *store, struct store_tro
 	" m.service = '*' AND EXISTS (SELECT 1 FROM mapping AS x WHERE x.service = " service       \
 	"  AND x.account = m.account),"                                                            \
 	" m.replaces IS NOT NULL,"                                                                 \
-	" NOT EXISTS (SELECT 1 FROM mapping AS x WHERE x.id = m.replaces AND x.enabled <> 1),"     \
+	" NOT EXISTS (SELECT 1 FROM mapping AS x WHERE x.id = m.replaces AND"                      \
+	"  (x.enabled, x.service, x.account) <> (1, m.service, m.account)),"                       \
 	" m.staged_until"
 #define STORE_MAPPING_COLUMN_COUNT 11
 

@@ -241,9 +241,10 @@ static void say_mapping(struct words *words, const struct lookup_outcome *answer
 	} else if (m->is_staged) {
 		say(words, "it is staged, and %s",
 			answer->is_shadow ? "nothing is put into force in shadow mode"
-			: !m->may_replace ? "the mapping that it replaces is disabled"
-					  : "can't take force: the staging lapsed, the evidence is "
-					    "no whole certificate, or the account has another one");
+			: !m->may_replace
+				? "the mapping that it replaces is disabled, or not this account's"
+				: "can't take force: the staging lapsed, the evidence is "
+				  "no whole certificate, or the account has another one");
 	} else {
 		say(words, m->enabled ? "it is enabled" : "it is disabled");
 	}

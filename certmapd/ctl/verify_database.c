@@ -186,7 +186,8 @@ static enum error take_staged(const struct store_staged *row, void *context)
 	else if (row->is_shut_out)
 		verify_report(look->verify, VERIFY_WARNING, thing,
 			"Enable it in person, or remove it.",
-			"it can't take force: mapping %" PRId64 ", which it replaces, is disabled",
+			"it can't take force: mapping %" PRId64
+			", which it replaces, is disabled, or not this account's",
 			row->replaces);
 	else if (row->is_crowded_out)
 		verify_report(look->verify, VERIFY_WARNING, thing,

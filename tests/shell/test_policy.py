@@ -598,6 +598,10 @@ def test_neither_the_account_phase_nor_weaker_evidence_puts_it_into_force(
     ("UPDATE service SET require_trust = 1;", "alice", "untrusted-issuer"),
     ("UPDATE service SET enabled = 0;", "alice", "service-disabled"),
     ("UPDATE mapping SET replaces = NULL WHERE id = 2;", "alice", "mapping-disabled"),
+    # Nobody's login disables the mapping of somebody else.
+    ("UPDATE mapping SET account = 'bob' WHERE id = 1;", "alice", "mapping-disabled"),
+    ("UPDATE mapping SET service = 'sshd' WHERE id = 1;", "alice", "mapping-disabled"),
+    ("UPDATE mapping SET account = 'bob' WHERE id = 2;", "bob", "mapping-disabled"),
 ])
 def test_a_login_that_a_gate_refuses_puts_nothing_into_force(
         staged, daemon, new, change, asked, reason):
