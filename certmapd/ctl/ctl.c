@@ -6,6 +6,7 @@
 #include "index.h"
 #include "json.h"
 #include "monotonic.h"
+#include "print.h"
 #include "store_pending.h"
 #include "verbs.h"
 
@@ -168,9 +169,17 @@ bool ctl_is_forbidden(const struct ctl *ctl)
 	return geteuid() != 0 && access(ctl->database, R_OK | W_OK) < 0 && errno == EACCES;
 }
 
+/* Names and texts of the schema, which SQLite's messages repeat, are whatever somebody wrote. */
+char *ctl_show_trouble(const char *text, char ret[CTL_TROUBLE_BYTES])
+{
+	return print_shown(span_of_string(text), ret, CTL_TROUBLE_BYTES);
+}
+
 enum ctl_status ctl_fail(
 	const struct ctl *ctl, enum error error, const struct store_trouble *trouble)
 {
+	char shown[CTL_TROUBLE_BYTES];
+
 	if (error == ERROR_BUSY)
 		ctl_warn("somebody else is writing to %s, perhaps a sqlite3 shell with an open "
 			 "transaction: nothing was changed, try again",
@@ -178,7 +187,7 @@ enum ctl_status ctl_fail(
 	else if (error == ERROR_STORE && ctl_is_forbidden(ctl))
 		ctl_warn("%s: this user may not use it: run certmapctl as root", ctl->database);
 	else if (trouble->text[0] != '\0')
-		ctl_warn("%s", trouble->text);
+		ctl_warn("%s", ctl_show_trouble(trouble->text, shown));
 	else
 		ctl_warn("%s: %s", ctl->database, error_text(error));
 	return CTL_REFUSED;

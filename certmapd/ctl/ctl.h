@@ -55,6 +55,10 @@ __attribute__((format(printf, 1, 2))) void ctl_warn(const char *format, ...);
  * point. */
 bool ctl_is_forbidden(const struct ctl *ctl);
 
+/* The words of a struct store_trouble as a terminal may see them. */
+#define CTL_TROUBLE_BYTES 2048u /* each byte may need an escape of four */
+char *ctl_show_trouble(const char *text, char ret[CTL_TROUBLE_BYTES]);
+
 /* Says what went wrong, in the words of `trouble` where the error has any, and with the remedy
  * where there is one; returns CTL_REFUSED. */
 enum ctl_status ctl_fail(

@@ -2,6 +2,7 @@
 /* health.c owns the looks at the socket, the daemon behind it and the database. */
 #include "health.h"
 
+#include "escape.h"
 #include "monotonic.h"
 #include "print.h"
 
@@ -109,8 +110,8 @@ static enum error take_state(struct span state, int64_t count, void *context)
 	if (report->state_count == HEALTH_STATES_MAX)
 		return OK;
 	place = &report->states[report->state_count++];
-	snprintf(place->word, sizeof place->word, "%.*s", (int)state.length,
-		(const char *)state.bytes);
+	/* The view may be another one by now; and a label of metrics stands in quotes. */
+	escape_text(state, place->word, sizeof place->word);
 	place->count = count;
 	return OK;
 }

@@ -112,11 +112,11 @@ static void print_daemon(const struct health_report *report)
 
 static void print_database(const struct ctl *ctl, const struct health_report *report)
 {
-	char shown[300];
+	char shown[CTL_TROUBLE_BYTES];
 
 	print_finding("database", report->is_usable, report->is_usable ? "usable" : "not usable",
-		report->is_usable ? print_shown(span_of_string(ctl->database), shown, sizeof shown)
-				  : report->database_problem);
+		ctl_show_trouble(
+			report->is_usable ? ctl->database : report->database_problem, shown));
 	if (report->has_file) {
 		print_label("");
 		printf("%" PRId64 " KiB, and %" PRId64 " KiB not yet merged into it, uid %u, mode "

@@ -66,3 +66,24 @@ def test_migrate_can_be_tried(tool):
     assert "nothing to do" in tool("migrate", "--dry-run").out
     assert tool("migrate", "--sql").out == ".bail on\n"
     assert dump(tool.database) == before
+
+
+def test_what_somebody_wrote_into_the_schema_reaches_no_terminal(tool, alice):
+    """SQLite's messages repeat the texts of triggers, and names."""
+    tool("add", ACCOUNT, alice.path)
+    tool.database.sql("CREATE TRIGGER t BEFORE UPDATE ON mapping BEGIN"
+                      " SELECT RAISE(ABORT, '\x1b[31mred\n\u009b1mforged'); END")
+    said = tool("disable", "1", status=1).err
+    assert said == "certmapctl: \\x1b[31mred\\x0a\\xc2\\x9b1mforged\n"
+    tool.database.sql("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql ="
+                      " replace(sql, 'in force', 'in\x1b\"} 1') WHERE name = 'mapping_status'")
+    for words in ((), ("--openmetrics",)):
+        said = tool("status", *words, status=1).out
+        assert "in\\x1b\\x22} 1" in said and "\x1b" not in said
+    tool.database.sql("PRAGMA writable_schema = ON;"
+                      "UPDATE sqlite_schema SET name = '\x1b[31m', sql = '\x1b' WHERE name = 't'")
+    for verb in ("list", "history"):
+        said = tool(verb, status=1).err
+        assert "malformed database schema (\\x1b[31m)" in said and "\x1b" not in said
+    said = tool("status", status=1).out
+    assert "malformed database schema (\\x1b[31m)" in said and "\x1b" not in said
