@@ -68,8 +68,8 @@ static enum error read_certificate(
 	return OK;
 }
 
-static enum error write_fact(struct store *store, const struct store_pending *pending,
-	const struct reading *reading, struct store_trouble *ret_trouble)
+/* Borrows from both. */
+static struct store_fact fact_of(const struct store_pending *pending, const struct reading *reading)
 {
 	const struct certificate_facts *facts = &reading->facts;
 	struct store_fact fact = {
@@ -93,7 +93,7 @@ static enum error write_fact(struct store *store, const struct store_pending *pe
 		fact.names = reading->names.values;
 		fact.name_count = reading->names.value_count;
 	}
-	return store_settle_pending(store, &fact, ret_trouble);
+	return fact;
 }
 
 /* The same certificate in another encoding gets past the triggers, which compare bytes. The row
@@ -119,7 +119,8 @@ static enum error settle_one(
 		snprintf(duplicate, sizeof duplicate, "duplicate of mapping %" PRId64, twin_id);
 		reading.problem = duplicate;
 	}
-	return write_fact(store, pending, &reading, ret_trouble);
+	const struct store_fact fact = fact_of(pending, &reading);
+	return store_settle_pending(store, &fact, ret_trouble);
 }
 
 enum error index_settle_within(struct store *store, uint64_t budget_usec, bool *ret_more,
@@ -308,4 +309,50 @@ enum error index_find(struct store *store, uint64_t budget_usec,
 	*ret = answer;
 	*ret_complete = complete;
 	return OK;
+}
+
+static enum error check_one(struct store *store, const struct store_pending *settled,
+	bool *ret_is_right, struct store_trouble *ret_trouble)
+{
+	uint8_t der[ARMOUR_DER_MAX_BYTES];
+	READING reading = { 0 };
+	enum error error = read_certificate(settled, der, &reading);
+
+	if (error != OK)
+		return error;
+	const struct store_fact fact = fact_of(settled, &reading);
+	*ret_is_right = false;
+	return reading.problem ? OK : store_has_fact(store, &fact, ret_is_right, ret_trouble);
+}
+
+static enum error check_all(
+	struct store *store, index_taker *take, void *context, struct store_trouble *ret_trouble)
+{
+	struct store_pending settled = { 0 };
+	bool is_found = false, is_right = true;
+	enum error error;
+
+	while ((error = store_next_settled(
+			store, settled.mapping_id, &settled, &is_found, ret_trouble)) == OK &&
+		is_found) {
+		/* Without a mapping a fact is found by nobody. */
+		if (settled.is_gone)
+			continue;
+		if ((error = check_one(store, &settled, &is_right, ret_trouble)) != OK ||
+			(!is_right && (error = take(settled.mapping_id, context)) != OK))
+			break;
+	}
+	return error;
+}
+
+enum error index_check(
+	struct store *store, index_taker *take, void *context, struct store_trouble *ret_trouble)
+{
+	enum error error = store_begin_read(store, ret_trouble);
+
+	if (error != OK)
+		return error;
+	error = check_all(store, take, context, ret_trouble);
+	store_rollback(store);
+	return error;
 }

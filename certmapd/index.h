@@ -27,3 +27,9 @@ WARN_UNUSED enum error index_settle_within(struct store *store, uint64_t budget_
 WARN_UNUSED enum error index_find(struct store *store, uint64_t budget_usec,
 	const struct store_question *question, struct store_answer *ret, bool *ret_complete,
 	struct store_trouble *ret_trouble);
+
+/* Names each mapping that lookups find by other facts than those of its certificate, in one read
+ * transaction. */
+typedef enum error index_taker(int64_t mapping_id, void *context);
+WARN_UNUSED enum error index_check(
+	struct store *store, index_taker *take, void *context, struct store_trouble *ret_trouble);

@@ -16,6 +16,14 @@ static const char next_sql[] =
 		      " WHERE p.mapping_id > ?1 AND (?2 IS NULL OR m.service IN (?2, '*'))"
 		      " ORDER BY p.mapping_id LIMIT 1";
 
+/* The first row after ?1 that lookups can find. */
+static const char settled_sql[] =
+	"SELECT f.mapping_id, m.service, m.certificate,"
+	" " STORE_MAPPING_COLUMNS(
+		"?2") " FROM fact AS f LEFT JOIN mapping AS m ON m.id = f.mapping_id"
+		      " WHERE f.mapping_id > ?1 AND f.problem IS NULL"
+		      " ORDER BY f.mapping_id LIMIT 1";
+
 enum next_column {
 	NEXT_MAPPING_ID,
 	NEXT_SERVICE,
@@ -61,12 +69,12 @@ static enum error read_pending(
 	return error;
 }
 
-enum error store_next_pending(struct store *store, int64_t after_id, struct span service,
-	struct store_pending *ret, bool *ret_found, struct store_trouble *ret_trouble)
+static enum error read_next(struct store *store, enum store_slot slot, const char *sql,
+	int64_t after_id, struct span service, struct store_pending *ret, bool *ret_found,
+	struct store_trouble *ret_trouble)
 {
 	sqlite3_stmt *statement STORE_RESET = NULL;
-	enum error error =
-		store_prepare(store, STORE_NEXT_PENDING, next_sql, &statement, ret_trouble);
+	enum error error = store_prepare(store, slot, sql, &statement, ret_trouble);
 	int result;
 
 	if (error != OK)
@@ -84,6 +92,20 @@ enum error store_next_pending(struct store *store, int64_t after_id, struct span
 	if (error == OK)
 		*ret_found = result == SQLITE_ROW;
 	return error;
+}
+
+enum error store_next_pending(struct store *store, int64_t after_id, struct span service,
+	struct store_pending *ret, bool *ret_found, struct store_trouble *ret_trouble)
+{
+	return read_next(store, STORE_NEXT_PENDING, next_sql, after_id, service, ret, ret_found,
+		ret_trouble);
+}
+
+enum error store_next_settled(struct store *store, int64_t after_id, struct store_pending *ret,
+	bool *ret_found, struct store_trouble *ret_trouble)
+{
+	return read_next(store, STORE_NEXT_SETTLED, settled_sql, after_id, (struct span){ 0 }, ret,
+		ret_found, ret_trouble);
 }
 
 enum error store_find_twin(struct store *store, const char *service,
@@ -220,4 +242,69 @@ enum error store_settle_pending(
 		(error = write_names(store, fact, ret_trouble)) != OK)
 		return error;
 	return store_drop_pending(store, fact->mapping_id, ret_trouble);
+}
+
+/* Without what is decoration. */
+static const char has_fact_sql[] =
+	"SELECT EXISTS (SELECT 1 FROM fact WHERE mapping_id = ?1 AND service = ?2"
+	"  AND fingerprint = ?3 AND key_fingerprint = ?4 AND not_before = ?8 AND not_after = ?9"
+	"  AND der = ?10 AND problem IS ?11 AND subject_line IS ?12 AND issuer_line IS ?13)"
+	" AND (SELECT count(*) FROM fact_name WHERE mapping_id = ?1) = ?14";
+
+static enum error read_answer(
+	struct store *store, sqlite3_stmt *statement, bool *ret, struct store_trouble *ret_trouble)
+{
+	if (sqlite3_step(statement) != SQLITE_ROW)
+		return store_failed(store, ret_trouble);
+	*ret = sqlite3_column_int(statement, 0) != 0;
+	return OK;
+}
+
+static enum error has_name(struct store *store, int64_t mapping_id, const char *name, bool *ret,
+	struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_HAS_NAME,
+		"SELECT EXISTS (SELECT 1 FROM fact_name WHERE value = ?2 AND mapping_id = ?1)",
+		&statement, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (sqlite3_bind_int64(statement, 1, mapping_id) != SQLITE_OK ||
+		bind_string(statement, 2, name) != SQLITE_OK)
+		return store_failed(store, ret_trouble);
+	return read_answer(store, statement, ret, ret_trouble);
+}
+
+/* A subject may say the same twice. */
+static bool is_repeated(const struct store_fact *fact, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (strcmp(fact->names[i], fact->names[index]) == 0)
+			return true;
+	return false;
+}
+
+enum error store_has_fact(struct store *store, const struct store_fact *fact, bool *ret,
+	struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error =
+		store_prepare(store, STORE_HAS_FACT, has_fact_sql, &statement, ret_trouble);
+	int64_t name_count = 0;
+	bool has = true;
+
+	for (size_t i = 0; i < fact->name_count && error == OK && has; i++) {
+		name_count += !is_repeated(fact, i);
+		error = has_name(store, fact->mapping_id, fact->names[i], &has, ret_trouble);
+	}
+	if (error == OK && has) {
+		if (!bind_fact(statement, fact) ||
+			sqlite3_bind_int64(statement, 14, name_count) != SQLITE_OK)
+			return store_failed(store, ret_trouble);
+		error = read_answer(store, statement, &has, ret_trouble);
+	}
+	if (error == OK)
+		*ret = has;
+	return error;
 }

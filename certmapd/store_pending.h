@@ -28,6 +28,10 @@ WARN_UNUSED enum error store_next_pending(struct store *store, int64_t after_id,
 	struct span service, struct store_pending *ret, bool *ret_found,
 	struct store_trouble *ret_trouble);
 
+/* The same of the mappings that lookups can find by their facts. */
+WARN_UNUSED enum error store_next_settled(struct store *store, int64_t after_id,
+	struct store_pending *ret, bool *ret_found, struct store_trouble *ret_trouble);
+
 /* What is written for one mapping. Strings and spans are borrowed. */
 struct store_fact {
 	int64_t mapping_id;
@@ -56,3 +60,7 @@ WARN_UNUSED enum error store_settle_pending(
 /* Takes a mapping that is gone out of the queue. */
 WARN_UNUSED enum error store_drop_pending(
 	struct store *store, int64_t mapping_id, struct store_trouble *ret_trouble);
+
+/* Whether exactly this is written of the mapping, as far as it decides anything. */
+WARN_UNUSED enum error store_has_fact(struct store *store, const struct store_fact *fact, bool *ret,
+	struct store_trouble *ret_trouble);

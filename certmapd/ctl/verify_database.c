@@ -3,6 +3,7 @@
 #include "verify.h"
 
 #include "assurance.h"
+#include "index.h"
 #include "narrate.h"
 #include "seal.h"
 #include "store_check.h"
@@ -55,6 +56,22 @@ static enum error take_object(const struct store_object *object, void *context)
 				? "the %s %s of certmap's schema is missing"
 				: "the %s %s is not as in certmap's schema",
 			object->type, object->name);
+	return OK;
+}
+
+/* Facts have no history: who could write the file may have put his own certificate there, and left
+ * the mapping as it was. */
+static enum error take_forged(int64_t mapping_id, void *context)
+{
+	struct look *look = context;
+	char thing[64];
+
+	snprintf(thing, sizeof thing, "mapping %" PRId64, mapping_id);
+	verify_report(look->verify, VERIFY_ERROR, thing,
+		"In a sqlite3 shell: DELETE FROM fact; INSERT OR IGNORE INTO pending SELECT id, "
+		"service FROM mapping;",
+		"lookups find it by facts that are not those of its certificate: another one may "
+		"let somebody in");
 	return OK;
 }
 
@@ -301,6 +318,7 @@ static enum error look_at(struct look *look, struct store *store, struct store_t
 		return error;
 	/* What of it fails is told; the rest is as true as the file is sound. */
 	if ((error = store_check_integrity(store, take_damage, look, ret_trouble)) != OK ||
+		(error = index_check(store, take_forged, look, ret_trouble)) != OK ||
 		(error = ctl_settle(store, ret_trouble)) != OK ||
 		(error = store_list_policies(store, take_policy, look, ret_trouble)) != OK ||
 		(error = store_list_status(store, NULL, NULL, take_mapping, look, ret_trouble)) !=

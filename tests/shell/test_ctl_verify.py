@@ -178,6 +178,30 @@ def test_a_schema_that_somebody_changed_is_named(scene, change, severity, words)
     assert thing == str(scene.database.path) and words in text
 
 
+@pytest.mark.parametrize("forgery", (
+    "fingerprint = x'{o.fingerprint}', der = readfile('{o.name}.cer')", "der = x'30820001'",
+    "key_fingerprint = zeroblob(32)", "subject_line = 'CN=other'", "issuer_line = NULL",
+    "not_before = 0", "not_after = not_after + 1"), ids=lambda value: value[:15])
+def test_a_forged_fact_is_an_error_until_it_is_read_anew(scene, pki, forgery):
+    scene.map(pki.leaf("named", end=90 * 24 * HOUR, subject="/CN=x"))
+    assert scene.verify(status=0) == []
+    scene.database.sql(f"UPDATE fact SET {forgery.format(o=pki.leaf('other'))}")
+    thing, text = scene.finding()
+    assert thing == "mapping 1" and "not those of its certificate" in text
+    remedy = scene.verify()[0]["remedy"]
+    scene.database.sql(remedy.removeprefix("In a sqlite3 shell: "))
+    assert scene.verify(status=0) == []
+
+
+@pytest.mark.parametrize("forgery", ("INSERT INTO fact_name VALUES('root', 1)",
+                                     "UPDATE fact_name SET value = 'root'"))
+def test_a_forged_name_is_an_error(scene, pki, forgery):
+    scene.map(pki.leaf("named", end=90 * 24 * HOUR, subject="/CN=x"))
+    assert scene.verify(status=0) == []
+    scene.database.sql(forgery)
+    assert "not those of its certificate" in scene.finding()[1]
+
+
 # Stacks, without the accounts' lines; what libpam makes of a login without a certificate is asked
 # below.
 STACKS = (
