@@ -3,12 +3,7 @@
 #include "ctl.h"
 
 #include "explain_last.h"
-
-#include <ctype.h>
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
+#include "when.h"
 
 /* A screenful; and as far back as somebody remembers what he did. */
 #define LAST_DEFAULT 20u
@@ -19,7 +14,7 @@ struct arguments {
 	struct ctl *ctl;
 	struct explain_case asked;
 	struct refusals_question last;
-	bool wants_last;
+	bool wants_last, has_since;
 };
 
 enum {
@@ -48,8 +43,7 @@ static const struct argp_option options[] = {
 	{ "last", OPTION_LAST, "N", OPTION_ARG_OPTIONAL,
 		"Show the last N refusals of the journal (20); with --last=1, explain it", 1 },
 	{ "id", OPTION_ID, "ID", 0, "Explain the refusal with this correlation id", 1 },
-	{ "since", OPTION_SINCE, "TIME", 0,
-		"Look no further back: 2h, 30m, 7d or YYYY-MM-DD [HH:MM] in UTC (7d)", 1 },
+	{ "since", OPTION_SINCE, "TIME", 0, "Look no further back (7d); " WHEN_FORMS " ago", 1 },
 	{ "journal", OPTION_JOURNAL, "DIRECTORY", 0, "Read the journal in this directory", 1 },
 	{ 0 },
 };
@@ -59,46 +53,15 @@ static uint64_t usec_of(int64_t time_sec)
 	return time_sec > 0 ? (uint64_t)time_sec * 1000000u : 0;
 }
 
-static bool read_age(const char *value, int64_t *ret_sec)
-{
-	char *end;
-	const long count = strtol(value, &end, 10);
-	const int64_t unit_sec = *end == 'm' ? 60 : *end == 'h' ? 3600 : *end == 'd' ? 86400 : 0;
-
-	if (!isdigit((unsigned char)value[0]) || unit_sec == 0 || end[1] != '\0' ||
-		count > INT32_MAX)
-		return false;
-	*ret_sec = time(NULL) - count * unit_sec;
-	return true;
-}
-
-static bool read_since(const char *value, int64_t *ret_sec)
-{
-	static const char *const forms[] = { "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d" };
-
-	if (read_age(value, ret_sec))
-		return true;
-	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-		struct tm parts = { 0 };
-		const char *end = strptime(value, forms[i], &parts);
-
-		if (end && *end == '\0') {
-			*ret_sec = timegm(&parts);
-			return true;
-		}
-	}
-	return false;
-}
-
 static void take_since(
 	struct arguments *arguments, const char *value, const struct argp_state *state)
 {
 	int64_t since_sec = 0;
 
-	if (!read_since(value, &since_sec))
-		argp_error(state, "--since: '%s' is no time such as 2h, 7d or 2027-01-31 18:00",
-			value);
+	if (!when_read_past(value, when_now(), &since_sec))
+		argp_error(state, "--since: '%s' is none of these: " WHEN_FORMS " ago", value);
 	arguments->last.since_usec = usec_of(since_sec);
+	arguments->has_since = true;
 }
 
 static void take_limit(
@@ -127,7 +90,7 @@ static void check_last(struct arguments *arguments, const struct argp_state *sta
 
 static void check(const struct arguments *arguments, const struct argp_state *state)
 {
-	if (arguments->last.since_usec || arguments->last.directory)
+	if (arguments->has_since || arguments->last.directory)
 		argp_error(state, "--since and --journal belong to --last or --id");
 	else if (!arguments->asked.service)
 		argp_error(state, "--service is missing: at which PAM service?");
@@ -216,8 +179,8 @@ enum ctl_status ctl_explain(struct ctl *ctl, int argc, char **argv)
 	struct arguments arguments = { .ctl = ctl };
 
 	argp_parse(&parser, argc, argv, 0, NULL, &arguments);
-	if (arguments.wants_last && arguments.last.since_usec == 0)
-		arguments.last.since_usec = usec_of(time(NULL) - SINCE_DEFAULT_SEC);
+	if (arguments.wants_last && !arguments.has_since)
+		arguments.last.since_usec = usec_of(when_now() - SINCE_DEFAULT_SEC);
 	if (arguments.wants_last)
 		return explain_last(ctl, &arguments.last, &arguments.asked);
 	return explain_case(ctl, &arguments.asked);

@@ -16,8 +16,10 @@ struct unit {
 	int64_t sec;
 };
 
-/* Months and years are no fixed time; these are the round ones that people mean by "6 months". */
+/* Months and years are no fixed time; these are the round ones that people mean by "6 months". No
+ * unit is an m: to some it would be a month, and to others a minute. */
 static const struct unit span_units[] = {
+	{ "min", MINUTE_SEC },
 	{ "h", HOUR_SEC },
 	{ "d", DAY_SEC },
 	{ "w", INT64_C(7) * DAY_SEC },

@@ -17,14 +17,14 @@
 /* What the functions below take, for the help of an option and for a refusal. */
 #define WHEN_FORMS                                                                                 \
 	"a date such as 2027-01-31 or `2027-01-31 18:00' (UTC), @ and Unix seconds, or a span "    \
-	"such as 12h, 30d, 2w, 6mo or 1y"
-#define WHEN_SPAN_FORMS "a span such as 12h, 30d, 2w, 6mo or 1y"
+	"such as 30min, 12h, 30d, 2w, 6mo or 1y"
+#define WHEN_SPAN_FORMS "a span such as 30min, 12h, 30d, 2w, 6mo or 1y"
 
 /* The wall clock. */
 int64_t when_now(void);
 
-/* A duration: a number and one of the units h, d, w, mo (30 days) and y (365 days). False: it is
- * none, or longer than WHEN_MAX_SEC. */
+/* A duration: a number and one of the units min, h, d, w, mo (30 days) and y (365 days). False:
+ * it is none, or longer than WHEN_MAX_SEC. */
 WARN_UNUSED bool when_read_span(const char *text, int64_t *ret_sec);
 
 /* A point in time: `2027-01-31', which is its first second, `2027-01-31 18:00', with seconds too,

@@ -468,3 +468,19 @@ def test_a_build_without_json_explains_in_words(scene, alice):
     done = plain("explain", "--database", scene.database.path, "--confdir", scene.confdir,
                  "--service", "svc", "--user", ACCOUNT, alice.path)
     assert done.returncode == 0 and "allowed (PAM_SUCCESS)" in done.stdout
+
+
+@pytest.mark.parametrize("since", ["30min", "7d", "2027-01-31 18:00", "@0"])
+def test_refusals_are_looked_for_back_to_any_time_that_the_manual_names(scene, tmp_path, since):
+    done = scene.tool("explain", "--last", "--journal", tmp_path, "--since", since)
+    assert "no such refusals" in done.err
+
+
+@pytest.mark.parametrize("since", ["30m", "x", "2027-02-30", "-1d"])
+def test_what_is_no_time_is_refused_with_the_forms_there_are(scene, tmp_path, since):
+    done = scene.tool("explain", "--last", "--journal", tmp_path, f"--since={since}", status=2)
+    assert since in done.err and "30min" in done.err
+
+
+def test_a_time_alone_looks_for_no_refusals(scene, alice):
+    assert "--last" in refused(scene, "--service=svc", "--since=@0", alice.path, status=2)

@@ -31,6 +31,7 @@ static void point_in_time_is_read_in_every_form(void **state)
 		{ "@0", 0 },
 		{ "@1801418400", 1801418400 },
 		{ "@253402300799", WHEN_MAX_SEC },
+		{ "90min", NOW_SEC + DAY_SEC / 16 },
 		{ "12h", NOW_SEC + DAY_SEC / 2 },
 		{ "30d", NOW_SEC + 30 * DAY_SEC },
 		{ "2w", NOW_SEC + 14 * DAY_SEC },
