@@ -14,12 +14,14 @@
 #include "view.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define EVERY "*"
-#define VALUE_MAX_BYTES 256u
+#define NAME_SHOWN_BYTES 256u
+#define SHOWN_MIN_BYTES 8u /* that print_shown() wants */
 
 static const struct {
 	const char *heading;
@@ -43,18 +45,23 @@ static const struct {
 /* A row that outlives its reading. */
 struct row {
 	bool is_there;
-	struct value {
-		bool is_there; /* false: NULL */
-		bool is_number;
-		int64_t number;
-		char text[VALUE_MAX_BYTES];
-	} values[POLICIES];
+	struct store_policy_value values[POLICIES];
+	char *texts[POLICIES]; /* what the values point into */
 };
 
 /* The rows that make a policy. */
 struct policy {
 	struct row own, every;
 };
+
+static void done_policy(struct policy *policy)
+{
+	for (int i = 0; i < POLICIES; i++) {
+		free(policy->own.texts[i]);
+		free(policy->every.texts[i]);
+	}
+}
+#define POLICY_DONE __attribute__((cleanup(done_policy)))
 
 static const char *word_value(enum store_policy policy, const struct store_policy_value *value,
 	char *ret, size_t capacity)
@@ -70,14 +77,15 @@ static enum error keep_row(const struct store_service *service, void *context)
 
 	row->is_there = true;
 	for (int i = 0; i < POLICIES; i++) {
-		const struct store_policy_value *from = &service->values[i];
-		struct value *to = &row->values[i];
+		const struct span text = service->values[i].text;
 
-		to->is_there = span_is_present(from->text);
-		to->is_number = from->is_number;
-		to->number = from->number;
-		snprintf(to->text, sizeof to->text, "%.*s", (int)from->text.length,
-			to->is_there ? (const char *)from->text.bytes : "");
+		row->values[i] = service->values[i];
+		if (!span_is_present(text))
+			continue;
+		if (!(row->texts[i] = malloc(text.length + 1)))
+			return ERROR_MEMORY;
+		memcpy(row->texts[i], text.bytes, text.length);
+		row->values[i].text.bytes = (const uint8_t *)row->texts[i];
 	}
 	return OK;
 }
@@ -94,11 +102,12 @@ static enum error read_policy(struct store *store, const char *name, struct poli
 
 static bool is_own(const struct policy *policy, enum store_policy which)
 {
-	return policy->own.values[which].is_there;
+	return span_is_present(policy->own.values[which].text);
 }
 
 /* A note is about its row, and holds for no other. */
-static const struct value *find_value(const struct policy *policy, enum store_policy which)
+static const struct store_policy_value *find_value(
+	const struct policy *policy, enum store_policy which)
 {
 	return is_own(policy, which) || which == POLICY_NOTE ? &policy->own.values[which]
 							     : &policy->every.values[which];
@@ -109,22 +118,14 @@ static bool is_on(const struct policy *policy, enum store_policy which)
 	return find_value(policy, which)->number != 0;
 }
 
-static struct store_policy_value value_of(const struct value *value)
-{
-	return (struct store_policy_value){
-		.is_number = value->is_number,
-		.number = value->number,
-		.text = span_of_string(value->is_there ? value->text : NULL),
-	};
-}
-
 /* Warnings --------------------------------------------------------------------------------------
  */
 
 static bool requires_lists(const struct policy *policy)
 {
 	return is_on(policy, POLICY_REQUIRE_TRUST) &&
-	       strcmp(find_value(policy, POLICY_REVOCATION)->text, "require") == 0;
+	       span_is_equal(
+		       find_value(policy, POLICY_REVOCATION)->text, span_of_string("require"));
 }
 
 static void warn_of_weakness(const char *name, const struct policy *policy)
@@ -170,7 +171,7 @@ static enum error warn_of_trust(struct store *store, const char *name, const cha
 
 static void warn_of_name(const char *name, const char *shown)
 {
-	char path[sizeof "/etc/pam.d/" + VALUE_MAX_BYTES];
+	char path[sizeof "/etc/pam.d/" + NAME_SHOWN_BYTES];
 
 	snprintf(path, sizeof path, "/etc/pam.d/%s", name);
 	if (strcmp(name, EVERY) != 0 && access(path, F_OK) != 0)
@@ -183,8 +184,8 @@ static void warn_of_name(const char *name, const char *shown)
 static enum error warn_of_traps(
 	struct store *store, const char *name, struct store_trouble *ret_trouble)
 {
-	struct policy policy = { 0 };
-	char shown[VALUE_MAX_BYTES];
+	struct policy policy POLICY_DONE = { 0 };
+	char shown[NAME_SHOWN_BYTES];
 	enum error error = read_policy(store, name, &policy, ret_trouble);
 
 	if (error != OK)
@@ -294,6 +295,31 @@ static enum error run_list(
 /* show ------------------------------------------------------------------------------------------
  */
 
+/* A note has no limit, and elsewhere it is cut. */
+static enum error add_setting(
+	struct table *table, const struct policy *policy, enum store_policy which)
+{
+	const struct store_policy_value *value = find_value(policy, which);
+	const size_t capacity = sizeof "\\xNN" * value->text.length + SHOWN_MIN_BYTES;
+	char *shown = malloc(capacity);
+	enum error error;
+
+	if (!shown)
+		return ERROR_MEMORY;
+	const char *const values[] = {
+		store_policy_name(which),
+		word_value(which, value, shown, capacity),
+		is_own(policy, which)  ? "own row"
+		: which == POLICY_NOTE ? "-"
+				       : "row '*'",
+		words[which].meaning,
+	};
+
+	error = table_add(table, values);
+	free(shown);
+	return error;
+}
+
 static enum error show_table(const struct policy *policy)
 {
 	static const struct table_column columns[] = {
@@ -302,24 +328,11 @@ static enum error show_table(const struct policy *policy)
 		{ .name = "FROM" },
 		{ .name = "MEANING", .is_cuttable = true },
 	};
-	struct table *table;
+	struct table *table = NULL;
 	enum error error = table_new(columns, COUNT(columns), &table);
 
-	for (int i = 0; i < POLICIES && error == OK; i++) {
-		const enum store_policy which = (enum store_policy)i;
-		const struct store_policy_value value = value_of(find_value(policy, which));
-		char shown[VIEW_CELL_BYTES];
-		const char *const values[] = {
-			store_policy_name(which),
-			word_value(which, &value, shown, sizeof shown),
-			is_own(policy, which)  ? "own row"
-			: which == POLICY_NOTE ? "-"
-					       : "row '*'",
-			words[i].meaning,
-		};
-
-		error = table_add(table, values);
-	}
+	for (int i = 0; i < POLICIES && error == OK; i++)
+		error = add_setting(table, policy, (enum store_policy)i);
 	if (error == OK)
 		error = table_print(table);
 	table_free(table);
@@ -335,13 +348,13 @@ static enum error show_json(const char *name, const struct policy *policy)
 
 	for (int i = 0; i < POLICIES; i++) {
 		const enum store_policy which = (enum store_policy)i;
-		const struct store_policy_value value = value_of(find_value(policy, which));
+		const struct store_policy_value *value = find_value(policy, which);
 
 		snprintf(from[i], sizeof from[i], "%s_from", store_policy_name(which));
 		fields[2 * i + 1] = (struct json_field){ .name = store_policy_name(which),
-			.text = value.text,
-			.is_number = value.is_number,
-			.number = value.number };
+			.text = value->text,
+			.is_number = value->is_number,
+			.number = value->number };
 		fields[2 * i + 2] = (struct json_field){ .name = from[i],
 			.text = span_of_string(is_own(policy, which)  ? name
 					       : which == POLICY_NOTE ? NULL
@@ -353,8 +366,8 @@ static enum error show_json(const char *name, const struct policy *policy)
 static enum error run_show(
 	struct arguments *arguments, struct store *store, struct store_trouble *ret_trouble)
 {
-	struct policy policy = { 0 };
-	char shown[VALUE_MAX_BYTES];
+	struct policy policy POLICY_DONE = { 0 };
+	char shown[NAME_SHOWN_BYTES];
 	enum error error = read_policy(store, arguments->name, &policy, ret_trouble);
 
 	if (error != OK)
@@ -383,7 +396,7 @@ static enum error tell(const struct arguments *arguments, const char *done)
 		{ .name = "name", .text = span_of_string(arguments->name) },
 		{ .name = "change", .text = span_of_string(is_dry ? "none" : done) },
 	};
-	char shown[VALUE_MAX_BYTES];
+	char shown[NAME_SHOWN_BYTES];
 	enum error error = OK;
 
 	if (edit_may_talk(arguments->ctl))
@@ -410,7 +423,7 @@ static enum error write_policy(
 static enum error run_set(
 	struct arguments *arguments, struct store *store, struct store_trouble *ret_trouble)
 {
-	char shown[VALUE_MAX_BYTES];
+	char shown[NAME_SHOWN_BYTES];
 	enum error error = edit_begin(arguments->ctl, store, ret_trouble);
 
 	if (error != OK)
@@ -442,7 +455,7 @@ static enum error delete_policy(const struct arguments *arguments, struct store 
 static enum error run_remove(
 	struct arguments *arguments, struct store *store, struct store_trouble *ret_trouble)
 {
-	char shown[VALUE_MAX_BYTES];
+	char shown[NAME_SHOWN_BYTES];
 	enum error error;
 
 	print_shown(span_of_string(arguments->name), shown, sizeof shown);

@@ -84,6 +84,14 @@ def test_show_says_what_holds_and_where_it_comes_from(tool):
     assert "has no row of its own" in tool("service", "show", "su").out
 
 
+@pytest.mark.parametrize("note, shown", [
+    ("n" * 3000, "n" * 3000), ("\x1b" * 3000, r"\x1b" * 3000), ("\u4e2d" * 100, "\u4e2d" * 100)])
+def test_show_cuts_no_note(tool, note, shown):
+    tool("service", "set", "login", f"note={note}")
+    assert re.search(r"^note\s+(\S+)", tool("service", "show", "login").out, re.M).group(1) == shown
+    assert tool.json("service", "show", "login")["note"] == note
+
+
 def test_list_shows_the_rows_as_they_are(tool):
     tool("service", "set", "ftp", "inherit=no")
     assert tool.json("service", "list") == tool.database.rows("SELECT * FROM service")
