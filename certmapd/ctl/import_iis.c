@@ -10,6 +10,7 @@
 
 #include <ctype.h>
 #include <libxml/parser.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,21 +50,40 @@ static xmlNode *child(xmlNode *node, const char *name)
 	return NULL;
 }
 
-/* NULL: there is none. To be freed. */
+/* NULL: there is none. */
 static char *attribute(xmlNode *node, const char *name)
 {
-	xmlChar *value = xmlGetNoNsProp(node, (const xmlChar *)name);
-	char *copy = value ? strdup((const char *)value) : NULL;
-
-	xmlFree(value);
-	return copy;
+	return (char *)xmlGetNoNsProp(node, (const xmlChar *)name);
 }
 
-static void free_text(char **text)
+static void free_attribute(char **value)
 {
-	free(*text);
+	xmlFree(*value);
 }
-#define FREE_TEXT __attribute__((cleanup(free_text)))
+#define ATTRIBUTE_FREE __attribute__((cleanup(free_attribute)))
+
+/* Passwords of the file are in libxml2's buffers, in its tree and in what it hands out: nothing of
+ * its memory is given back as it was. */
+static void free_wiped(void *memory)
+{
+	if (memory)
+		explicit_bzero(memory, malloc_usable_size(memory));
+	free(memory);
+}
+
+/* realloc(3) may move what it was given, and leave it behind. */
+static void *realloc_wiped(void *memory, size_t size)
+{
+	const size_t had = memory ? malloc_usable_size(memory) : 0;
+	void *other = malloc(size);
+
+	if (!other)
+		return NULL;
+	if (had > 0)
+		memcpy(other, memory, had < size ? had : size);
+	free_wiped(memory);
+	return other;
+}
 
 /* Sections and locations --------------------------------------------------------------------- */
 
@@ -81,19 +101,21 @@ static void add_section(struct reading *reading, const char *path, xmlNode *syst
 		return;
 	}
 	print_shown(span_of_string(path), shown, sizeof shown);
-	if (!(section->path = strdup(path)) ||
-		asprintf(&section->origin, "%s, line %ld", path[0] ? shown : "the server",
-			xmlGetLineNo(node)) < 0)
-		reading->import->is_short = true;
-	else
-		reading->section_count++;
 	section->node = node;
+	section->path = strdup(path);
+	if (!section->path || asprintf(&section->origin, "%s, line %ld",
+				      path[0] ? shown : "the server", xmlGetLineNo(node)) < 0) {
+		free(section->path);
+		reading->import->is_short = true;
+		return;
+	}
+	reading->section_count++;
 }
 
 /* "." and no path at all are the server itself. */
 static void add_location(struct reading *reading, xmlNode *location)
 {
-	char *path FREE_TEXT = attribute(location, "path");
+	char *path ATTRIBUTE_FREE = attribute(location, "path");
 	const bool is_server = !path || strcmp(path, ".") == 0;
 
 	for (xmlNode *next = location->children; next; next = next->next)
@@ -111,7 +133,7 @@ static bool is_within(const char *path, const char *location)
 }
 
 /* An attribute of a section, inherited from the nearest level above that sets it. NULL: nobody
- * does. To be freed. */
+ * does. */
 static char *inherited(
 	const struct reading *reading, const struct section *section, const char *name)
 {
@@ -126,7 +148,7 @@ static char *inherited(
 			(found && strlen(above->path) < depth) ||
 			!(value = attribute(above->node, name)))
 			continue;
-		free(found);
+		xmlFree(found);
 		found = value;
 		depth = strlen(above->path);
 	}
@@ -141,8 +163,8 @@ static bool is_true(const char *text, bool standard)
 /* Both switches of IIS; `enabled` is off unless set, one-to-one mapping is on. */
 static bool is_switched_on(const struct reading *reading, const struct section *section)
 {
-	char *enabled FREE_TEXT = inherited(reading, section, "enabled");
-	char *one_to_one FREE_TEXT =
+	char *enabled ATTRIBUTE_FREE = inherited(reading, section, "enabled");
+	char *one_to_one ATTRIBUTE_FREE =
 		inherited(reading, section, "oneToOneCertificateMappingsEnabled");
 
 	return is_true(enabled, false) && is_true(one_to_one, true);
@@ -234,7 +256,7 @@ struct scope {
 
 static void note_password(const struct scope *scope, const struct import_row *row, xmlNode *node)
 {
-	char *password FREE_TEXT = attribute(node, "password");
+	char *password ATTRIBUTE_FREE = attribute(node, "password");
 	char account[128];
 
 	if (!password || password[0] == '\0')
@@ -245,12 +267,11 @@ static void note_password(const struct scope *scope, const struct import_row *ro
 		strncmp(password, "[enc:", strlen("[enc:")) == 0
 			? "is encrypted with a key of its server, and can't be decrypted here"
 			: "stands there in clear text, and was not taken");
-	explicit_bzero(password, strlen(password));
 }
 
 static void set_certificate(struct import *import, struct import_row *row, xmlNode *node)
 {
-	char *certificate FREE_TEXT = attribute(node, "certificate");
+	char *certificate ATTRIBUTE_FREE = attribute(node, "certificate");
 
 	if (!certificate)
 		import_refuse(row, "it has no certificate");
@@ -278,8 +299,8 @@ static struct import_row *new_row(const struct scope *scope, xmlNode *node)
 static void take_add(const struct scope *scope, xmlNode *node)
 {
 	struct import *import = scope->reading->import;
-	char *user FREE_TEXT = attribute(node, "userName");
-	char *enabled FREE_TEXT = attribute(node, "enabled");
+	char *user ATTRIBUTE_FREE = attribute(node, "userName");
+	char *enabled ATTRIBUTE_FREE = attribute(node, "enabled");
 	struct import_row *row = new_row(scope, node);
 
 	if (!row)
@@ -390,7 +411,7 @@ static size_t count_rules(xmlNode *mappings)
 static void note_rest(const struct scope *scope)
 {
 	struct import *import = scope->reading->import;
-	char *method FREE_TEXT = attribute(scope->section->node, "logonMethod");
+	char *method ATTRIBUTE_FREE = attribute(scope->section->node, "logonMethod");
 	const size_t rules = count_rules(child(scope->section->node, "manyToOneMappings"));
 	char shown[64];
 
@@ -409,7 +430,7 @@ static void note_rest(const struct scope *scope)
 static void note_access(const struct scope *scope)
 {
 	xmlNode *security = scope->section->node->parent->parent;
-	char *flags FREE_TEXT = NULL;
+	char *flags ATTRIBUTE_FREE = NULL;
 
 	for (xmlNode *node = security->children; node && !flags; node = node->next)
 		if (is_element(node, "access"))
@@ -482,7 +503,7 @@ static void refuse_location(struct reading *reading, const struct section *secti
 static void take_section(struct reading *reading, const struct section *section)
 {
 	struct import_location *location = find_location(reading->import, section->path);
-	char *domain FREE_TEXT = inherited(reading, section, "defaultLogonDomain");
+	char *domain ATTRIBUTE_FREE = inherited(reading, section, "defaultLogonDomain");
 	struct scope scope = {
 		.reading = reading,
 		.section = section,
@@ -586,6 +607,8 @@ enum ctl_status import_iis(struct import *import)
 
 	if (!in)
 		return CTL_REFUSED;
+	/* Before anything else of libxml2, as it wants. */
+	xmlMemSetup(free_wiped, malloc, realloc_wiped, strdup);
 	xmlSetExternalEntityLoader(load_nothing);
 	document = xmlReadFd(
 		fileno(in), NULL, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);

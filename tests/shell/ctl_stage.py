@@ -70,21 +70,27 @@ def plain(*words):
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def on_terminal(tool, *words, typed="", width=80):
-    """(exit status, what the terminal got)."""
+def on_terminal(tool, *words, typed="", width=80, look=None):
+    """(exit status, what the terminal got). `look` is called with the process that has asked a
+    question, before it gets its answer."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     process = subprocess.Popen(
         [str(CERTMAPCTL), *words, "--database", str(tool.database.path)], stdin=slave, stdout=slave,
         stderr=slave, env={**os.environ, "LC_ALL": "C.UTF-8", "COLUMNS": str(width)})
     os.close(slave)
-    os.write(master, typed.encode())
     got = b""
+    if not look:
+        os.write(master, typed.encode())
     while True:
         try:
             got += os.read(master, 65536)
         except OSError:  # EIO: the other side is closed
             break
+        if look and b"?" in got:
+            look(process)
+            os.write(master, typed.encode())
+            look = None
     os.close(master)
     return process.wait(), got.decode().replace("\r\n", "\n")
 

@@ -426,6 +426,35 @@ def test_iis_what_has_no_counterpart_is_reported_and_no_password_shown(tool, roo
     assert "Tr0ub4dor" not in done.out + done.err and "57686f" not in done.out + done.err
 
 
+def count_in_memory(process, *words):
+    """How often each stands in what the process may write to."""
+    counts = [0] * len(words)
+    with open(f"/proc/{process.pid}/maps", encoding="ascii") as maps, \
+            open(f"/proc/{process.pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            place, mode = line.split()[:2]
+            first, last = (int(end, 16) for end in place.split("-"))
+            # A sanitizer's shadow is larger than any machine, and has no copies.
+            if mode.startswith("rw") and last - first < 2 ** 30:
+                memory.seek(first)
+                part = memory.read(last - first)
+                counts = [count + part.count(word) for count, word in zip(counts, words)]
+    return counts
+
+
+def test_iis_password_is_gone_from_memory_once_the_file_is_read(tool, room, alice, bob):
+    tool.database.map(alice, "alice")
+    # Of many lengths, since the next use of freed memory overwrites some by chance.
+    file = configuration(room, location("Site", one_to_one(*(
+        add("bob", bob, f'password="{"Tr0ub4dor" * 2 ** (i % 8)}"') for i in range(24)))))
+    counts = []
+    status, said = on_terminal(
+        tool, "import", "--location=Site=*", "--sync", str(file), typed="n\n",
+        look=lambda process: counts.extend(count_in_memory(process, b"Tr0ub4dor", b"of bob")))
+    assert status == 1 and "Disable 1 mappings" in said
+    assert counts[0] == 0 and counts[1] >= 24  # its notes, which show that the reading found them
+
+
 def test_iis_user_with_many_certificates_needs_to_be_allowed(tool, room, alice, bob):
     file = configuration(room, location("Site", one_to_one(add("alice", alice),
                                                            add("alice", bob))))
