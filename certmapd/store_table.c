@@ -240,8 +240,9 @@ static enum error refuse_columns(
 	if (sqlite3_errcode(store->db) != SQLITE_ERROR)
 		return store_failed(store, ret_trouble);
 	snprintf(ret_trouble->text, sizeof ret_trouble->text,
-		"%s: the table %s of this version has no such column", sqlite3_errmsg(store->db),
-		tables[row->table].name);
+		"%s: the table %s of this version has no such column; take it out, or use the "
+		"version that wrote it",
+		sqlite3_errmsg(store->db), tables[row->table].name);
 	return ERROR_REFUSED;
 }
 

@@ -110,6 +110,10 @@ typedef enum ctl_status import_reader(struct import *import);
 
 import_reader import_directory, import_csv, import_json, import_iis;
 
+/* What to do about a column or table that is not known. */
+#define IMPORT_OTHER_VERSION                                                                       \
+	"take it out, or import with a certmapctl as new as the one that exported it"
+
 /* Opens the source, "-" being the standard input. NULL: it can't be, and that has been said. */
 FILE *import_open(struct import *import);
 

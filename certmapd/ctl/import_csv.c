@@ -60,8 +60,8 @@ static void take_cell(struct reading *reading, struct span value)
 	column = reading->columns[reading->cell];
 	if (!import_take_field(reading->import, reading->row, column, value))
 		snprintf(reading->problem, sizeof reading->problem,
-			"there is no column '%s': those of the table mapping are known, and "
-			"certificate_file",
+			"there is no column '%s': those of the table mapping of this version are "
+			"known, and certificate_file; " IMPORT_OTHER_VERSION,
 			print_shown(span_of_string(column), name, sizeof name));
 }
 

@@ -68,11 +68,23 @@ static bool read_value(const json_t *value, struct span *ret_text)
 	return false;
 }
 
-static enum ctl_status refuse_member(const struct reading *reading, const char *name)
+static enum ctl_status refuse_value(const struct reading *reading, const char *name)
 {
 	char shown[64], text[160];
 
-	snprintf(text, sizeof text, "'%s' is no column of its table, or of another type",
+	snprintf(text, sizeof text, "'%s' is of a type that no column has",
+		print_shown(span_of_string(name), shown, sizeof shown));
+	return fail(reading, text);
+}
+
+/* Left out, it might have said that the mapping counts less than it would without: what is newer
+ * than the code is refused. */
+static enum ctl_status refuse_column(const struct reading *reading, const char *name)
+{
+	char shown[64], text[256];
+
+	snprintf(text, sizeof text,
+		"the table mapping of this version has no column '%s': " IMPORT_OTHER_VERSION,
 		print_shown(span_of_string(name), shown, sizeof shown));
 	return fail(reading, text);
 }
@@ -90,10 +102,12 @@ static enum ctl_status take_mapping(struct reading *reading, json_t *object)
 	}
 	json_object_foreach(object, name, value)
 	{
-		if (strcmp(name, "object") != 0 &&
-			(!read_value(value, &text) ||
-				!import_take_field(reading->import, row, name, text)))
-			return refuse_member(reading, name);
+		if (strcmp(name, "object") == 0)
+			continue;
+		if (!read_value(value, &text))
+			return refuse_value(reading, name);
+		if (!import_take_field(reading->import, row, name, text))
+			return refuse_column(reading, name);
 	}
 	return CTL_DONE;
 }
@@ -147,7 +161,7 @@ static enum ctl_status take_object(struct reading *reading, json_t *json, enum s
 		if (strcmp(name, "object") == 0 || strcmp(name, "id") == 0)
 			continue;
 		if (!read_cell(name, value, &cell))
-			return refuse_member(reading, name);
+			return refuse_value(reading, name);
 		if (object->row.count == STORE_CELLS_MAX)
 			return fail(reading, "it has more members than any table has columns");
 		if (import_add_cell(object, &cell) != OK)
@@ -166,8 +180,9 @@ static enum ctl_status take_row(struct reading *reading, json_t *object)
 	if (kind && (!json_is_string(kind) || !store_table_of(span_of(json_string_value(kind),
 								      json_string_length(kind)),
 						      &table)))
-		return fail(reading, "its \"object\" names no table: mapping, service, trust or "
-				     "credential");
+		return fail(reading,
+			"its \"object\" names no table that this version knows "
+			"(mapping, service, trust, credential): " IMPORT_OTHER_VERSION);
 	return table == STORE_TABLE_MAPPING ? take_mapping(reading, object)
 					    : take_object(reading, object, table);
 }
