@@ -12,6 +12,7 @@
 
 #include <openssl/evp.h>
 
+#include "hex.h"
 #include "messages.h"
 
 /* Percent-decoded text uses the caller's buffer as scratch. */
@@ -438,17 +439,6 @@ static enum armour_finding open_pem(struct span text, struct output *out)
 	return decode_base64(body, BASE64_LINES, out);
 }
 
-static int hex_value(uint8_t digit)
-{
-	if (digit >= '0' && digit <= '9')
-		return digit - '0';
-	if (digit >= 'A' && digit <= 'F')
-		return digit - 'A' + 10;
-	if (digit >= 'a' && digit <= 'f')
-		return digit - 'a' + 10;
-	return -1;
-}
-
 /* RFC 3986 2.1. Bytes that such a text can't hold unencoded refuse: then it was encoded in part,
  * and is neither this form nor plain PEM. */
 static enum armour_finding decode_percent(struct span text, struct output *out)
@@ -461,8 +451,8 @@ static enum armour_finding decode_percent(struct span text, struct output *out)
 		if (byte <= 0x20 || byte >= 0x7f)
 			return ARMOUR_BROKEN_URL_ENCODING;
 		if (byte == '%') {
-			if (text.length - i < 3 || (high = hex_value(text.bytes[i + 1])) < 0 ||
-				(low = hex_value(text.bytes[i + 2])) < 0)
+			if (text.length - i < 3 || (high = hex_digit(text.bytes[i + 1])) < 0 ||
+				(low = hex_digit(text.bytes[i + 2])) < 0)
 				return ARMOUR_BROKEN_URL_ENCODING;
 			byte = (uint8_t)(high << 4 | low);
 			i += 2;

@@ -9,6 +9,7 @@
  */
 #include "certificate.h"
 
+#include "hex.h"
 #include "utf8.h"
 
 #include <openssl/asn1t.h>
@@ -277,12 +278,6 @@ static bool is_control(uint32_t code_point)
 	       (code_point >= 0x2066 && code_point <= 0x2069);
 }
 
-static bool is_hex(uint8_t byte)
-{
-	return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'F') ||
-	       (byte >= 'a' && byte <= 'f');
-}
-
 /* The bytes that are kept or cut together: a character, or an escape of RFC 4514 2.4. Sets
  * *ret_escape where the bytes must be written as hexadecimal pairs. */
 static size_t name_unit(struct span text, bool *ret_escape)
@@ -291,8 +286,8 @@ static size_t name_unit(struct span text, bool *ret_escape)
 	size_t length;
 
 	*ret_escape = false;
-	if (text.bytes[0] == '\\' && text.length >= 3 && is_hex(text.bytes[1]) &&
-		is_hex(text.bytes[2]))
+	if (text.bytes[0] == '\\' && text.length >= 3 && hex_digit(text.bytes[1]) >= 0 &&
+		hex_digit(text.bytes[2]) >= 0)
 		return 3;
 	if (text.bytes[0] == '\\' && text.length >= 2 && text.bytes[1] >= 0x20 &&
 		text.bytes[1] < 0x7f)
@@ -360,7 +355,8 @@ static void read_serial(const ASN1_INTEGER *serial, char ret[CERTIFICATE_SERIAL_
 			memcpy(ret + length, dots, sizeof(dots));
 			return;
 		}
-		length += (size_t)sprintf(ret + length, "%02x", octets[i]);
+		hex_print(span_of(octets + i, 1), ret + length);
+		length += 2;
 	}
 	ret[length] = '\0';
 }

@@ -6,6 +6,7 @@
 #include "assurance.h"
 #include "certificate.h"
 #include "delivery.h"
+#include "hex.h"
 #include "index.h"
 #include "policy.h"
 #include "presented.h"
@@ -182,18 +183,6 @@ static enum error ready_store(struct lookup *lookup, struct store_trouble *ret_t
 	if (error == OK && left.text[0])
 		tell(lookup, left.text);
 	return error;
-}
-
-static void print_fingerprint(
-	const uint8_t fingerprint[FINGERPRINT_BYTES], char ret[FINGERPRINT_HEX_BYTES + 1])
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < FINGERPRINT_BYTES; i++) {
-		ret[2 * i] = digits[fingerprint[i] >> 4];
-		ret[2 * i + 1] = digits[fingerprint[i] & 0xf];
-	}
-	ret[FINGERPRINT_HEX_BYTES] = '\0';
 }
 
 /* Whether rows that are not worked out yet could change the answer. To a certificate or its
@@ -473,7 +462,8 @@ static void describe(const struct policy_verdict *verdict, struct lookup_outcome
 	ret->has_mapping = verdict->mapping != NULL;
 	if (verdict->mapping) {
 		ret->mapping = *verdict->mapping;
-		print_fingerprint(verdict->mapping->fingerprint, ret->fingerprint);
+		hex_print(span_of(verdict->mapping->fingerprint, FINGERPRINT_BYTES),
+			ret->fingerprint);
 	}
 	if (verdict->reason != REASON_ALLOWED) {
 		explicit_bzero(ret->credential, sizeof ret->credential);
@@ -543,7 +533,7 @@ enum lookup_state lookup_run(struct lookup *lookup, const struct request *reques
 	if ((error = presented_open(request, der, &evidence)) != OK)
 		return give_up(lookup, error, &trouble, may_wait, ret);
 	if (evidence.question.by == STORE_BY_FINGERPRINT)
-		print_fingerprint(evidence.question.digest, ret->fingerprint);
+		hex_print(span_of(evidence.question.digest, FINGERPRINT_BYTES), ret->fingerprint);
 	if ((error = ready_store(lookup, &trouble)) != OK ||
 		(error = find(lookup, &evidence, may_wait, &answer, &trouble)) != OK ||
 		(error = decide(lookup, request, &evidence, &answer, ret, &trouble)) != OK)

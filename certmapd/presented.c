@@ -3,6 +3,7 @@
 #include "presented.h"
 
 #include "certificate.h"
+#include "hex.h"
 #include "sshkey.h"
 
 #include <string.h>
@@ -12,17 +13,6 @@ _Static_assert(FINGERPRINT_HEX_BYTES == 2 * FINGERPRINT_BYTES, "a fingerprint is
 
 /* "ab:cd:...": a fingerprint as openssl prints it. */
 #define COLON_HEX_BYTES (3 * FINGERPRINT_BYTES - 1)
-
-static int hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
 
 /* SHA-256 in hexadecimal, of either case, without colons or with one between every two digits. */
 static bool read_digest(struct span text, uint8_t ret[FINGERPRINT_BYTES])

@@ -7,6 +7,7 @@
  */
 #include "seal.h"
 
+#include "hex.h"
 #include "openssl_error.h"
 
 #include <errno.h>
@@ -283,16 +284,11 @@ static const struct key *find_key(const struct seal_keys *keys, const uint8_t id
 
 enum error seal_make_key_line(char ret[SEAL_KEY_LINE_BYTES + 1])
 {
-	static const char digits[] = "0123456789abcdef";
 	uint8_t key[SEAL_KEY_BYTES];
 
 	if (RAND_bytes(key, sizeof key) != 1)
 		return fail_openssl();
-	for (size_t i = 0; i < sizeof key; i++) {
-		ret[2 * i] = digits[key[i] >> 4];
-		ret[2 * i + 1] = digits[key[i] & 0xf];
-	}
-	ret[SEAL_KEY_LINE_BYTES] = '\0';
+	hex_print(span_of(key, sizeof key), ret);
 	explicit_bzero(key, sizeof key);
 	return OK;
 }

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "escape.h"
+#include "hex.h"
 #include "monotonic.h"
 
 static const char *find_item(const pam_handle_t *pamh, int type)
@@ -31,7 +32,6 @@ static struct span find_escaped_item(
 
 bool inquiry_make_id(char ret[INQUIRY_ID_DIGITS + 1], struct outcome *ret_outcome)
 {
-	static const char digits[] = "0123456789abcdef";
 	uint8_t bytes[INQUIRY_ID_DIGITS / 2];
 	ssize_t got;
 
@@ -42,11 +42,7 @@ bool inquiry_make_id(char ret[INQUIRY_ID_DIGITS + 1], struct outcome *ret_outcom
 	while (got < 0 && errno == EINTR);
 	if (got != (ssize_t)sizeof(bytes))
 		return outcome_fail(ERROR_SYSTEM, "getrandom", got < 0 ? errno : 0, ret_outcome);
-	for (size_t i = 0; i < sizeof(bytes); i++) {
-		ret[2 * i] = digits[bytes[i] >> 4];
-		ret[2 * i + 1] = digits[bytes[i] & 0xf];
-	}
-	ret[INQUIRY_ID_DIGITS] = '\0';
+	hex_print(span_of(bytes, sizeof(bytes)), ret);
 	return true;
 }
 

@@ -3,8 +3,8 @@
 #include "ask.h"
 
 #include "certificate.h"
+#include "hex.h"
 #include "monotonic.h"
-#include "print.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -77,6 +77,6 @@ enum error ask_digest(const struct ctl *ctl, struct lookup *lookup, struct reque
 
 	if (error != OK)
 		return error;
-	request.evidence = span_of_string(print_hex(span_of(digest, sizeof digest), hex));
+	request.evidence = span_of_string(hex_print(span_of(digest, sizeof digest), hex));
 	return ask_lookup(ctl, lookup, &request, ret, ret_trouble);
 }

@@ -5,6 +5,7 @@
  */
 #include "certfile.h"
 #include "edit.h"
+#include "hex.h"
 #include "material.h"
 #include "print.h"
 #include "trust.h"
@@ -76,7 +77,7 @@ static enum error add_to_table(struct listing *listing, const struct store_trust
 
 	snprintf(id, sizeof id, "%" PRId64, row->id);
 	if (!problem) {
-		print_hex(span_of(facts->fingerprint, SHORT_FINGERPRINT_BYTES), fingerprint);
+		hex_print(span_of(facts->fingerprint, SHORT_FINGERPRINT_BYTES), fingerprint);
 		view_date(facts->not_after_sec, listing->arguments->now_sec, listing->is_roomy,
 			expires, sizeof expires);
 		paint = view_paint_of_end(facts->not_after_sec, listing->arguments->now_sec);
@@ -92,7 +93,7 @@ static enum error print_facts(const struct store_trust_row *row,
 	char from[WHEN_DATE_BYTES], until[WHEN_DATE_BYTES];
 	char fingerprint[2 * FINGERPRINT_BYTES + 1];
 
-	print_hex(span_of(facts->fingerprint, FINGERPRINT_BYTES), fingerprint);
+	hex_print(span_of(facts->fingerprint, FINGERPRINT_BYTES), fingerprint);
 
 	const struct json_field fields[] = {
 		{ .name = "id", .is_number = row->id > 0, .number = row->id },
@@ -266,7 +267,7 @@ static enum error tell(const struct addition *addition)
 	}
 	if (!edit_may_talk(ctl))
 		return OK;
-	print_hex(span_of(addition->facts->fingerprint, FINGERPRINT_BYTES), fingerprint);
+	hex_print(span_of(addition->facts->fingerprint, FINGERPRINT_BYTES), fingerprint);
 	printf("%s\n  SHA-256 %s\n%s added as %s",
 		print_shown(span_of_string(addition->facts->subject), subject, sizeof subject),
 		fingerprint, is_dry ? "would be" : "was",

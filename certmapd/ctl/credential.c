@@ -6,6 +6,7 @@
 #include "credential.h"
 
 #include "edit.h"
+#include "hex.h"
 #include "json.h"
 #include "print.h"
 #include "secret.h"
@@ -45,7 +46,7 @@ void credential_free_keys(struct seal_keys **keys)
 
 void credential_print_id(const uint8_t id[SEAL_KEY_ID_BYTES], char ret[CREDENTIAL_ID_DIGITS + 1])
 {
-	print_hex(span_of(id, SEAL_KEY_ID_BYTES), ret);
+	hex_print(span_of(id, SEAL_KEY_ID_BYTES), ret);
 }
 
 static enum error find_keys(

@@ -3,6 +3,7 @@
 #include "exhibit.h"
 
 #include "certfile.h"
+#include "hex.h"
 #include "print.h"
 #include "store_kin.h"
 
@@ -39,7 +40,7 @@ static enum error read_facts(struct exhibit *exhibit)
 
 	if (error != OK)
 		return error;
-	print_hex(span_of(exhibit->facts.fingerprint, FINGERPRINT_BYTES), exhibit->fingerprint);
+	hex_print(span_of(exhibit->facts.fingerprint, FINGERPRINT_BYTES), exhibit->fingerprint);
 	exhibit->has_facts = !problem;
 	return OK;
 }
@@ -126,7 +127,7 @@ static enum error take_former(const struct store_former *former, void *context, 
 		return OK;
 	if ((error = certificate_fingerprint(span_of(der, length), digest)) != OK)
 		return error;
-	print_hex(span_of(digest, sizeof digest), hex);
+	hex_print(span_of(digest, sizeof digest), hex);
 	if (!begins_with(hex, search->digits))
 		return OK;
 	note_former(exhibit, former);

@@ -3,8 +3,8 @@
 #include "health.h"
 
 #include "escape.h"
+#include "hex.h"
 #include "monotonic.h"
-#include "print.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -46,7 +46,7 @@ static void make_id(char ret[33])
 
 	if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)
 		memset(bytes, 0, sizeof bytes);
-	print_hex(span_of(bytes, sizeof bytes), ret);
+	hex_print(span_of(bytes, sizeof bytes), ret);
 }
 
 static void read_counts(struct health_report *report)

@@ -78,14 +78,6 @@ char *print_shown(struct span text, char *buffer, size_t capacity)
 	return buffer;
 }
 
-char *print_hex(struct span bytes, char *ret)
-{
-	ret[0] = '\0';
-	for (size_t i = 0; i < bytes.length; i++)
-		snprintf(ret + 2 * i, sizeof "ff", "%02x", bytes.bytes[i]);
-	return ret;
-}
-
 size_t print_json_fields(const struct store_status *row, struct json_field *ret)
 {
 	for (size_t i = 0; i < STATUS_COLUMNS; i++)

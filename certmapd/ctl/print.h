@@ -17,9 +17,6 @@
  * escape. */
 char *print_shown(struct span text, char *buffer, size_t capacity);
 
-/* Lower-case hexadecimal: two digits for each byte, and a NUL behind. Returns `ret`. */
-char *print_hex(struct span bytes, char *ret);
-
 /* All columns as json_print() does it; the second with the end of the line. */
 WARN_UNUSED enum error print_json_row(const struct store_status *row);
 WARN_UNUSED enum error print_json_line(const struct store_status *row);

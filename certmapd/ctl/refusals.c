@@ -2,6 +2,8 @@
 /* refusals.c owns the matches in the journal, and the form of the two kinds of lines. */
 #include "refusals.h"
 
+#include "hex.h"
+
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -33,14 +35,6 @@ static const struct {
 	{ "what", "CERTMAP_CONCERN", offsetof(struct refusal, what), 256 },
 };
 #define VALUES (sizeof values / sizeof values[0])
-
-static int hex_digit(uint8_t c)
-{
-	const char *digits = "0123456789abcdef";
-	const char *at = c ? strchr(digits, c) : NULL;
-
-	return at ? (int)(at - digits) : -1;
-}
 
 /* The reverse of escape_text(); what was cut there ends in "..." here. */
 static void copy_unescaped(struct span text, char *ret, size_t capacity)

@@ -8,6 +8,7 @@
 
 #include "certfile.h"
 #include "edit.h"
+#include "hex.h"
 #include "insert.h"
 #include "print.h"
 #include "select.h"
@@ -156,7 +157,7 @@ static bool is_same(const struct store_choice *old, const struct certfile *file)
 {
 	char digits[2 * FINGERPRINT_BYTES + 1];
 
-	print_hex(span_of(file->facts.fingerprint, FINGERPRINT_BYTES), digits);
+	hex_print(span_of(file->facts.fingerprint, FINGERPRINT_BYTES), digits);
 	return strcmp(digits, old->fingerprint) == 0;
 }
 

@@ -5,8 +5,8 @@
 #include "account.h"
 #include "ask.h"
 #include "dispatch.h"
+#include "hex.h"
 #include "measure.h"
-#include "print.h"
 #include "programs.h"
 #include "verdict.h"
 
@@ -35,7 +35,7 @@ static bool gate_line(const struct trial_case *c, struct trial *trial)
  * gives the same one. */
 static void digest_key(const struct exhibit *exhibit, struct trial *trial)
 {
-	trial->evidence = span_of_string(print_hex(
+	trial->evidence = span_of_string(hex_print(
 		span_of(exhibit->facts.key_fingerprint, FINGERPRINT_BYTES), trial->digest));
 }
 
