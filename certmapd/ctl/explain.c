@@ -11,12 +11,12 @@
 #include "seal.h"
 #include "store_kin.h"
 #include "trial.h"
+#include "words.h"
 
 #include <ctype.h>
 #include <grp.h>
 #include <inttypes.h>
 #include <pwd.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,77 +195,59 @@ static enum ctl_status use_peer(struct explanation *e)
 	return CTL_DONE;
 }
 
-struct text {
-	char *bytes;
-	size_t used;
-};
-
-__attribute__((format(printf, 2, 3))) static void say(struct text *text, const char *format, ...)
-{
-	va_list arguments;
-	int wanted;
-	const size_t room = NARRATE_TEXT_BYTES - text->used;
-
-	va_start(arguments, format);
-	wanted = vsnprintf(text->bytes + text->used, room, format, arguments);
-	va_end(arguments);
-	if (wanted > 0)
-		text->used += (size_t)wanted < room ? (size_t)wanted : room - 1;
-}
-
-static void say_shown(struct text *text, const char *format, const char *value)
-{
-	char shown[160];
-
-	say(text, "%s%s", format, print_shown(span_of_string(value), shown, sizeof shown));
-}
-
 static bool is_every(const struct store_kin *kin)
 {
 	return strcmp(kin->service, "*") == 0;
 }
 
-static void say_state(const struct explanation *e, const struct store_kin *kin, struct text *text)
+static void say_state(const struct explanation *e, const struct store_kin *kin, struct words *words)
 {
-	if (kin->problem)
-		say_shown(text, ", and can't be used: ", kin->problem);
-	else if (kin->is_staged)
-		say(text, "; it is staged");
-	else if (!kin->enabled)
-		say(text, "; it is disabled");
-	if (!is_every(kin) && strcasecmp(kin->service, e->asked->service) != 0)
-		say_shown(text, "; it is mapped only for the service ", kin->service);
-	else if (kin->hidden_by != 0)
-		say(text, "; it is hidden from this service by mapping %" PRId64, kin->hidden_by);
-	else if (kin->kinship == STORE_KIN_CERTIFICATE && is_every(kin) && !kin->problem &&
-		 e->trial.outcome.reason == REASON_UNMAPPED)
-		say(text, "; it is one of every service, which this service does not inherit "
-			  "(inherit is 0)");
+	if (kin->problem) {
+		words_say(words, ", and can't be used: ");
+		words_say_shown(words, kin->problem);
+	} else if (kin->is_staged) {
+		words_say(words, "; it is staged");
+	} else if (!kin->enabled) {
+		words_say(words, "; it is disabled");
+	}
+	if (!is_every(kin) && strcasecmp(kin->service, e->asked->service) != 0) {
+		words_say(words, "; it is mapped only for the service ");
+		words_say_shown(words, kin->service);
+	} else if (kin->hidden_by != 0) {
+		words_say(words, "; it is hidden from this service by mapping %" PRId64,
+			kin->hidden_by);
+	} else if (kin->kinship == STORE_KIN_CERTIFICATE && is_every(kin) && !kin->problem &&
+		   e->trial.outcome.reason == REASON_UNMAPPED) {
+		words_say(words,
+			"; it is one of every service, which this service does not inherit "
+			"(inherit is 0)");
+	}
 }
 
-static void say_kin(const struct explanation *e, const struct store_kin *kin, struct text *text)
+static void say_kin(const struct explanation *e, const struct store_kin *kin, struct words *words)
 {
 	const bool is_before = kin->not_before_sec < e->exhibit.facts.not_before_sec;
 
-	say(text, "mapping %" PRId64 " of ", kin->id);
-	say_shown(text, "", kin->account);
+	words_say(words, "mapping %" PRId64 " of ", kin->id);
+	words_say_shown(words, kin->account);
 	switch (kin->kinship) {
 	case STORE_KIN_CERTIFICATE:
-		say(text, " holds this certificate");
+		words_say(words, " holds this certificate");
 		break;
 	case STORE_KIN_KEY:
-		say(text, " has the same key, and holds the certificate %s this one",
+		words_say(words, " has the same key, and holds the certificate %s this one",
 			is_before ? "before" : "after");
 		break;
 	case STORE_KIN_NAMES:
-		say(text, " has the same subject and issuer, and holds the certificate %s this one",
+		words_say(words,
+			" has the same subject and issuer, and holds the certificate %s this one",
 			is_before ? "before" : "after");
 		break;
 	case STORE_KIN_ACCOUNT:
-		say(text, " holds another certificate");
+		words_say(words, " holds another certificate");
 		break;
 	}
-	say_state(e, kin, text);
+	say_state(e, kin, words);
 }
 
 static enum error take_kin(const struct store_kin *kin, void *context)
@@ -277,14 +259,14 @@ static enum error take_kin(const struct store_kin *kin, void *context)
 		[STORE_KIN_ACCOUNT] = "account",
 	};
 	struct explanation *e = context;
-	struct text text = { .bytes = e->kin[e->kin_count].text };
+	struct words words = { .text = e->kin[e->kin_count].text, .capacity = NARRATE_TEXT_BYTES };
 
 	/* What decided stands among the gates. */
 	if (e->trial.answer.has_mapping && kin->id == e->trial.answer.mapping.id)
 		return OK;
 	if (e->kin_count == KIN_MAX)
 		return OK;
-	say_kin(e, kin, &text);
+	say_kin(e, kin, &words);
 	e->kin[e->kin_count].id = kin->id;
 	e->kin[e->kin_count++].relation = relations[kin->kinship];
 	return OK;
@@ -293,17 +275,17 @@ static enum error take_kin(const struct store_kin *kin, void *context)
 static void add_former(struct explanation *e)
 {
 	const struct exhibit *exhibit = &e->exhibit;
-	struct text text = { .bytes = e->kin[e->kin_count].text };
+	struct words words = { .text = e->kin[e->kin_count].text, .capacity = NARRATE_TEXT_BYTES };
 	char when[NARRATE_TIME_BYTES];
 
 	if (exhibit->former_mapping == 0)
 		return;
 	narrate_time(exhibit->former_at_sec, time(NULL), when);
-	say(&text, "mapping %" PRId64 " of ", exhibit->former_mapping);
-	say_shown(&text, "", exhibit->former_account);
-	say(&text, " held this certificate until it was %s on %s, by ",
+	words_say(&words, "mapping %" PRId64 " of ", exhibit->former_mapping);
+	words_say_shown(&words, exhibit->former_account);
+	words_say(&words, " held this certificate until it was %s on %s, by ",
 		exhibit->former_was_deleted ? "removed" : "replaced", when);
-	say_shown(&text, "", exhibit->former_who[0] ? exhibit->former_who : "a sqlite3 shell");
+	words_say_shown(&words, exhibit->former_who[0] ? exhibit->former_who : "a sqlite3 shell");
 	e->kin[e->kin_count].id = exhibit->former_mapping;
 	e->kin[e->kin_count++].relation = "former";
 }
@@ -348,31 +330,33 @@ static void print_head(const struct explanation *e)
 {
 	const struct explain_case *asked = e->asked;
 	char text[NARRATE_TEXT_BYTES];
-	struct text head = { .bytes = text };
+	struct words head = { .text = text, .capacity = sizeof text };
 
-	say_shown(&head, "", asked->user ? asked->user : "an account that --user does not name");
-	say_shown(&head, " at the service ", asked->service);
-	narrate_print("login", LABEL_COLUMNS, text);
+	words_say_shown(&head, asked->user ? asked->user : "an account that --user does not name");
+	words_say(&head, " at the service ");
+	words_say_shown(&head, asked->service);
+	words_print("login", LABEL_COLUMNS, text);
 	head.used = 0;
 	if (e->exhibit.is_none)
-		say(&head, "none");
+		words_say(&head, "none");
 	else if (e->exhibit.has_facts)
-		say_shown(&head, "", e->exhibit.facts.subject);
+		words_say_shown(&head, e->exhibit.facts.subject);
 	else
-		say(&head, "not readable as a certificate");
+		words_say(&head, "not readable as a certificate");
 	if (e->exhibit.fingerprint[0])
-		say(&head, asked->is_verbose ? ", SHA-256 %s" : ", SHA-256 %.12s...",
+		words_say(&head, asked->is_verbose ? ", SHA-256 %s" : ", SHA-256 %.12s...",
 			e->exhibit.fingerprint);
-	narrate_print("shows", LABEL_COLUMNS, text);
+	words_print("shows", LABEL_COLUMNS, text);
 	head.used = 0;
 	if (e->line)
-		say(&head, "%s:%u (%s)", e->line->file, e->line->number, e->line->control);
+		words_say(&head, "%s:%u (%s)", e->line->file, e->line->number, e->line->control);
 	else
-		say(&head, "as given with --line");
+		words_say(&head, "as given with --line");
 	if (e->other_lines > 0)
-		say(&head, "; %zu other lines of the module are there: --accept chooses among them",
+		words_say(&head,
+			"; %zu other lines of the module are there: --accept chooses among them",
 			e->other_lines);
-	narrate_print("line", LABEL_COLUMNS, text);
+	words_print("line", LABEL_COLUMNS, text);
 }
 
 static void print_gates(const struct explanation *e)
@@ -390,7 +374,7 @@ static void print_gates(const struct explanation *e)
 						  : "-     ",
 			narrate_gate(gate));
 		narrate_text(&e->c, &e->trial, gate, text);
-		narrate_print(
+		words_print(
 			label, GATE_COLUMNS, finding == TRIAL_NOT_REACHED ? "not reached" : text);
 	}
 	puts("");
@@ -410,11 +394,11 @@ static void print_words_of(const struct explanation *e)
 			? ": the service is in shadow mode; without it the answer would be "
 			: "",
 		e->trial.shadow != REASON_UNKNOWN ? reason_word(e->trial.shadow) : "");
-	narrate_print("answer", LABEL_COLUMNS, text);
+	words_print("answer", LABEL_COLUMNS, text);
 	for (size_t i = 0; i < e->kin_count; i++)
-		narrate_print(i == 0 ? "near" : "", LABEL_COLUMNS, e->kin[i].text);
+		words_print(i == 0 ? "near" : "", LABEL_COLUMNS, e->kin[i].text);
 	if (narrate_remedy(told)[0])
-		narrate_print("next", LABEL_COLUMNS, narrate_remedy(told));
+		words_print("next", LABEL_COLUMNS, narrate_remedy(told));
 }
 
 static void list_kin(const struct explanation *e, struct json_field ret[][3])

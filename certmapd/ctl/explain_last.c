@@ -3,10 +3,10 @@
 #include "explain_last.h"
 
 #include "json.h"
-#include "narrate.h"
 #include "print.h"
 #include "table.h"
 #include "when.h"
+#include "words.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -123,7 +123,7 @@ static enum ctl_status explain_one(
 
 	if (refusal->what[0] && !ctl->json) {
 		print_shown(span_of_string(refusal->what), what, sizeof what);
-		narrate_print("what", sizeof "what     " - 1, what);
+		words_print("what", sizeof "what     " - 1, what);
 	}
 	now.fingerprint = refusal->fingerprint[0] ? refusal->fingerprint : NULL;
 	now.service = refusal->service;

@@ -4,42 +4,12 @@
 
 #include "armour.h"
 #include "print.h"
+#include "words.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
-#include <unistd.h>
 
 #define SHOWN_BYTES 300u
-#define DEFAULT_WIDTH 80u
-
-struct words {
-	char *text;
-	size_t used;
-};
-
-__attribute__((format(printf, 2, 3))) static void say(struct words *words, const char *format, ...)
-{
-	const size_t room = NARRATE_TEXT_BYTES - words->used;
-	va_list arguments;
-	int wanted;
-
-	va_start(arguments, format);
-	wanted = vsnprintf(words->text + words->used, room, format, arguments);
-	va_end(arguments);
-	if (wanted > 0)
-		words->used += (size_t)wanted < room ? (size_t)wanted : room - 1;
-}
-
-static void say_shown(struct words *words, const char *text)
-{
-	char shown[SHOWN_BYTES];
-
-	say(words, "%s", print_shown(span_of_string(text), shown, sizeof shown));
-}
 
 const char *narrate_gate(enum trial_gate gate)
 {
@@ -85,7 +55,7 @@ static void say_time(struct words *words, int64_t time_sec)
 {
 	char text[NARRATE_TIME_BYTES];
 
-	say(words, "%s", narrate_time(time_sec, time(NULL), text));
+	words_say(words, "%s", narrate_time(time_sec, time(NULL), text));
 }
 
 static bool has_failed(const struct trial *trial, enum trial_gate gate)
@@ -98,8 +68,8 @@ static void say_what(struct words *words, const struct trial *trial)
 	char name[SHOWN_BYTES];
 
 	if (span_is_present(trial->outcome.name) && trial->outcome.name.length > 0)
-		say(words, "%s: ", print_shown(trial->outcome.name, name, sizeof name));
-	say(words, "%s", trial->outcome.what ? trial->outcome.what : "");
+		words_say(words, "%s: ", print_shown(trial->outcome.name, name, sizeof name));
+	words_say(words, "%s", trial->outcome.what ? trial->outcome.what : "");
 }
 
 static const char *kind_word(enum evidence_kind kind)
@@ -125,45 +95,45 @@ static void say_line(struct words *words, const struct trial *trial)
 		say_what(words, trial);
 		return;
 	}
-	say(words, "it accepts the kind `%s', and user=%s", kind_word(trial->options.accept),
+	words_say(words, "it accepts the kind `%s', and user=%s", kind_word(trial->options.accept),
 		trial->options.mode == MODE_SET ? "set" : "match");
 	if (trial->options.require_name[0]) {
-		say(words, "; counts only where the service also sets ");
-		say_shown(words, trial->options.require_name);
+		words_say(words, "; counts only where the service also sets ");
+		words_say_shown(words, trial->options.require_name);
 		/* Not its value, which may be a secret between the service and this line. */
-		say(words, " to the value of the line");
+		words_say(words, " to the value of the line");
 	}
 }
 
 static void say_supplied(struct words *words, const struct trial_case *c, const struct trial *trial)
 {
 	if (has_failed(trial, TRIAL_SUPPLIED) && c->exhibit->is_none)
-		say(words, "the client brings no certificate");
+		words_say(words, "the client brings no certificate");
 	else if (has_failed(trial, TRIAL_SUPPLIED))
 		say_what(words, trial);
 	else
-		say(words, "%zu bytes of evidence, from %s",
+		words_say(words, "%zu bytes of evidence, from %s",
 			trial->evidence.length + trial->evidence_second.length, c->exhibit->origin);
 }
 
 static void say_peer(struct words *words, const struct trial_case *c, const struct trial *trial)
 {
 	if (!has_failed(trial, TRIAL_PEER))
-		say(words, "uid %u may ask the daemon", (unsigned)c->peer.uid);
+		words_say(words, "uid %u may ask the daemon", (unsigned)c->peer.uid);
 	else if (c->may_not_connect || trial->outcome.reason == REASON_FORBIDDEN)
-		say(words, "uid %u is neither root nor in the group of the socket%s",
+		words_say(words, "uid %u is neither root nor in the group of the socket%s",
 			(unsigned)c->peer.uid,
 			c->may_not_connect ? ", whose mode lets nobody else connect" : "");
 	else
-		say_shown(words, trial->trouble.text);
+		words_say_shown(words, trial->trouble.text);
 }
 
 static void say_service(struct words *words, const struct trial_case *c, const struct trial *trial)
 {
-	say(words, "the service ");
-	say_shown(words, c->service);
-	say(words, has_failed(trial, TRIAL_SERVICE) ? " is disabled in the table service"
-						    : " is enabled");
+	words_say(words, "the service ");
+	words_say_shown(words, c->service);
+	words_say(words, has_failed(trial, TRIAL_SERVICE) ? " is disabled in the table service"
+							  : " is enabled");
 }
 
 static void say_malformed(struct words *words, const struct trial *trial)
@@ -172,11 +142,11 @@ static void say_malformed(struct words *words, const struct trial *trial)
 	size_t length;
 
 	if (trial->kind == EVIDENCE_CERTIFICATE)
-		say(words, "%s",
+		words_say(words, "%s",
 			armour_finding_text(
 				armour_open_text(trial->evidence, der, sizeof der, &length)));
 	else
-		say(words, "no %s of the form that certmap knows", kind_word(trial->kind));
+		words_say(words, "no %s of the form that certmap knows", kind_word(trial->kind));
 }
 
 static const char *whole_words(enum evidence_kind kind)
@@ -199,11 +169,11 @@ static const char *whole_words(enum evidence_kind kind)
 static void say_evidence(struct words *words, const struct trial *trial)
 {
 	if (!has_failed(trial, TRIAL_EVIDENCE)) {
-		say(words, "%s", whole_words(trial->kind));
+		words_say(words, "%s", whole_words(trial->kind));
 		if (trial->answer.fingerprint[0])
-			say(words, ", SHA-256 %.12s...", trial->answer.fingerprint);
+			words_say(words, ", SHA-256 %.12s...", trial->answer.fingerprint);
 	} else if (trial->answer.reason == REASON_EVIDENCE_NOT_ACCEPTED) {
-		say(words, "the kind `%s' is weak, and accept_%s is 0 in the table service",
+		words_say(words, "the kind `%s' is weak, and accept_%s is 0 in the table service",
 			kind_word(trial->kind), kind_word(trial->kind));
 	} else {
 		say_malformed(words, trial);
@@ -215,13 +185,14 @@ static void say_found(struct words *words, const struct trial *trial)
 	const struct lookup_outcome *answer = &trial->answer;
 
 	if (answer->has_mapping) {
-		say(words, "mapping %" PRId64 " of ", answer->mapping.id);
-		say_shown(words, answer->mapping.account);
-		say(words, answer->mapping.is_exact ? ", for this service" : ", for every service");
+		words_say(words, "mapping %" PRId64 " of ", answer->mapping.id);
+		words_say_shown(words, answer->mapping.account);
+		words_say(words,
+			answer->mapping.is_exact ? ", for this service" : ", for every service");
 	} else if (answer->reason == REASON_AMBIGUOUS) {
-		say(words, "several mappings fit it and stand for different certificates");
+		words_say(words, "several mappings fit it and stand for different certificates");
 	} else {
-		say(words, "no mapping that the service can see fits it");
+		words_say(words, "no mapping that the service can see fits it");
 	}
 }
 
@@ -230,31 +201,32 @@ static void say_mapping(struct words *words, const struct lookup_outcome *answer
 	const struct mapping *m = &answer->mapping;
 
 	if (answer->reason == REASON_MAPPING_NOT_YET_VALID) {
-		say(words, "it is valid from ");
+		words_say(words, "it is valid from ");
 		say_time(words, m->valid_from_sec);
 	} else if (answer->reason == REASON_MAPPING_EXPIRED) {
-		say(words, "it was valid until ");
+		words_say(words, "it was valid until ");
 		say_time(words, m->valid_until_sec);
 	} else if (answer->took_over) {
-		say(words, "it is staged; the login would put it into force, in the place of the "
-			   "one that it replaces");
+		words_say(words,
+			"it is staged; the login would put it into force, in the place of the "
+			"one that it replaces");
 	} else if (m->is_staged) {
-		say(words, "it is staged, and %s",
+		words_say(words, "it is staged, and %s",
 			answer->is_shadow ? "nothing is put into force in shadow mode"
 			: !m->may_replace
 				? "the mapping that it replaces is disabled, or not this account's"
 				: "can't take force: the staging lapsed, the evidence is "
 				  "no whole certificate, or the account has another one");
 	} else {
-		say(words, m->enabled ? "it is enabled" : "it is disabled");
+		words_say(words, m->enabled ? "it is enabled" : "it is disabled");
 	}
 }
 
 static void say_certificate(struct words *words, const struct mapping *m)
 {
-	say(words, "it is valid from ");
+	words_say(words, "it is valid from ");
 	say_time(words, m->not_before_sec);
-	say(words, " to ");
+	words_say(words, " to ");
 	say_time(words, m->not_after_sec);
 }
 
@@ -268,17 +240,18 @@ static void say_trust(struct words *words, const struct trial *trial)
 	const struct lookup_outcome *answer = &trial->answer;
 
 	if (!answer->requires_trust) {
-		say(words, "not asked for (require_trust is 0)");
+		words_say(words, "not asked for (require_trust is 0)");
 		return;
 	}
 	if (!has_failed(trial, TRIAL_TRUST))
-		say(words, "it chains to an anchor (revocation: %s)", words_of[answer->revocation]);
+		words_say(words, "it chains to an anchor (revocation: %s)",
+			words_of[answer->revocation]);
 	else if (!answer->concern)
-		say(words, "%s", reason_word(answer->reason));
+		words_say(words, "%s", reason_word(answer->reason));
 	/* That of a gate behind this one is told there. */
 	if (answer->concern && !has_failed(trial, TRIAL_CREDENTIAL)) {
-		say(words, has_failed(trial, TRIAL_TRUST) ? "" : ": ");
-		say_shown(words, answer->concern);
+		words_say(words, has_failed(trial, TRIAL_TRUST) ? "" : ": ");
+		words_say_shown(words, answer->concern);
 	}
 }
 
@@ -288,49 +261,49 @@ static void say_asked(struct words *words, const struct trial_case *c, const str
 		say_what(words, trial);
 		return;
 	}
-	say(words, "the certificate stands for ");
-	say_shown(words, trial->answer.mapping.account);
+	words_say(words, "the certificate stands for ");
+	words_say_shown(words, trial->answer.mapping.account);
 	if (trial->options.mode == MODE_SET) {
-		say(words, ", whom the service adopts (user=set)");
+		words_say(words, ", whom the service adopts (user=set)");
 		return;
 	}
-	say(words, ", and the service asks for ");
-	say_shown(words, c->user);
+	words_say(words, ", and the service asks for ");
+	words_say_shown(words, c->user);
 }
 
 static void say_credential(
 	struct words *words, const struct trial_case *c, const struct trial *trial)
 {
 	if (has_failed(trial, TRIAL_CREDENTIAL))
-		say_shown(words, trial->answer.concern ? trial->answer.concern : "");
+		words_say_shown(words, trial->answer.concern ? trial->answer.concern : "");
 	else if (!trial->answer.delivers_credential)
-		say(words, "none is delivered (deliver_credential is 0)");
+		words_say(words, "none is delivered (deliver_credential is 0)");
 	else if (c->peer.uid != 0)
-		say(words, "none is delivered to a service that does not ask as root");
+		words_say(words, "none is delivered to a service that does not ask as root");
 	else
-		say(words, trial->answer.is_shadow ? "none is delivered in shadow mode"
-						   : "it is there, and the session gets it");
+		words_say(words, trial->answer.is_shadow ? "none is delivered in shadow mode"
+							 : "it is there, and the session gets it");
 }
 
 static void say_account(struct words *words, const struct trial *trial)
 {
 	const struct mapping *m = &trial->answer.mapping;
 
-	say_shown(words, m->account);
+	words_say_shown(words, m->account);
 	if (has_failed(trial, TRIAL_ACCOUNT)) {
-		say(words, ": ");
+		words_say(words, ": ");
 		say_what(words, trial);
 	} else {
-		say(words, " exists");
+		words_say(words, " exists");
 	}
 	if (m->has_uid)
-		say(words, " (mapped with uid %" PRIu32 ")", m->uid);
+		words_say(words, " (mapped with uid %" PRIu32 ")", m->uid);
 }
 
 char *narrate_text(const struct trial_case *c, const struct trial *trial, enum trial_gate gate,
 	char ret[NARRATE_TEXT_BYTES])
 {
-	struct words words = { .text = ret };
+	struct words words = { .text = ret, .capacity = NARRATE_TEXT_BYTES };
 
 	ret[0] = '\0';
 	if (trial->findings[gate] == TRIAL_NOT_REACHED)
@@ -451,50 +424,4 @@ const char *narrate_remedy(enum reason reason)
 		break;
 	}
 	return "";
-}
-
-/* 0: no terminal. */
-static unsigned terminal_width(void)
-{
-	struct winsize size;
-
-	if (!isatty(STDOUT_FILENO))
-		return 0;
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-		return size.ws_col;
-	return DEFAULT_WIDTH;
-}
-
-/* Letters, of which each takes a place; print_shown() leaves none that take none. */
-static unsigned width_of(const char *word, size_t length)
-{
-	unsigned width = 0;
-
-	for (size_t i = 0; i < length; i++)
-		width += (word[i] & 0xc0) != 0x80;
-	return width;
-}
-
-void narrate_print(const char *label, unsigned indent, const char *text)
-{
-	const unsigned width = terminal_width();
-	unsigned column = indent;
-
-	printf("%-*s", (int)indent, label);
-	while (*text) {
-		const size_t length = strcspn(text, " ");
-		const unsigned wanted = width_of(text, length);
-
-		if (width > 0 && column > indent && column + 1 + wanted > width) {
-			printf("\n%*s", (int)indent, "");
-			column = indent;
-		} else if (column > indent) {
-			putchar(' ');
-			column++;
-		}
-		fwrite(text, 1, length, stdout);
-		column += wanted;
-		text += length + (text[length] == ' ');
-	}
-	putchar('\n');
 }

@@ -8,8 +8,6 @@
 #include "trial.h"
 #include "when.h"
 
-#include <stdio.h>
-
 #define NARRATE_TEXT_BYTES 1024u
 
 /* The gate in a word. */
@@ -27,7 +25,3 @@ const char *narrate_remedy(enum reason reason);
 /* "2026-12-21 01:33:55 UTC (in 29 days)". */
 #define NARRATE_TIME_BYTES (WHEN_DATE_BYTES + WHEN_RELATIVE_BYTES + sizeof " UTC ()")
 char *narrate_time(int64_t time_sec, int64_t now_sec, char ret[NARRATE_TIME_BYTES]);
-
-/* Prints `text` behind a label of `indent` columns, broken at spaces to the width of the terminal;
- * what goes into a file or a pipe stays in one line. */
-void narrate_print(const char *label, unsigned indent, const char *text);

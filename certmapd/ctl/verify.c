@@ -3,9 +3,9 @@
 #include "verify.h"
 
 #include "json.h"
-#include "narrate.h"
 #include "print.h"
 #include "seal.h"
+#include "words.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -92,7 +92,7 @@ void verify_report(struct verify *verify, enum verify_severity severity, const c
 	print_shown(span_of_string(words), shown, sizeof shown);
 	print_shown(span_of_string(thing), shown_thing, sizeof shown_thing);
 	snprintf(line, sizeof line, "%s: %s. %s", shown_thing, shown, remedy);
-	narrate_print(word, LABEL_COLUMNS, line);
+	words_print(word, LABEL_COLUMNS, line);
 }
 
 static void print_end(const struct verify *verify)
