@@ -69,12 +69,6 @@ const char *seal_finding_text(enum seal_finding finding)
 	return "unknown";
 }
 
-bool seal_finding_is_of_key(enum seal_finding finding)
-{
-	return finding == SEAL_NO_KEY || finding == SEAL_UNSAFE_KEY_FILE ||
-	       finding == SEAL_BAD_KEY_FILE;
-}
-
 /* Keys ----------------------------------------------------------------------------------------- */
 
 void seal_keys_free(struct seal_keys *keys)

@@ -52,9 +52,6 @@ enum seal_finding {
 /* What is wrong, for people, without a full stop; "" for SEAL_OPENED. Never NULL. */
 const char *seal_finding_text(enum seal_finding finding);
 
-/* Whether it is the key file, rather than the sealed value, that is wrong. */
-bool seal_finding_is_of_key(enum seal_finding finding);
-
 /* Everything below that works with a key is called after certificate_init(), which keeps OpenSSL
  * from its configuration file.
  *

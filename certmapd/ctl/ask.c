@@ -53,7 +53,7 @@ enum error ask_outcome(const struct ctl *ctl, struct lookup *lookup, const struc
 	return ret->reason == REASON_UNAVAILABLE ? explain(ctl, lookup, ret_trouble) : OK;
 }
 
-enum error ask_lookup(const struct ctl *ctl, struct lookup *lookup, const struct request *request,
+static enum error ask(const struct ctl *ctl, struct lookup *lookup, const struct request *request,
 	struct lookup_outcome *ret, struct store_trouble *ret_trouble)
 {
 	struct lookup_outcome outcome;
@@ -78,5 +78,5 @@ enum error ask_digest(const struct ctl *ctl, struct lookup *lookup, struct reque
 	if (error != OK)
 		return error;
 	request.evidence = span_of_string(hex_print(span_of(digest, sizeof digest), hex));
-	return ask_lookup(ctl, lookup, &request, ret, ret_trouble);
+	return ask(ctl, lookup, &request, ret, ret_trouble);
 }

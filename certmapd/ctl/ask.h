@@ -15,13 +15,10 @@ WARN_UNUSED enum error ask_outcome(const struct ctl *ctl, struct lookup *lookup,
 	const struct request *request, struct lookup_outcome *ret,
 	struct store_trouble *ret_trouble);
 
-/* OK: *ret holds a reason that was found out, never `unavailable`. ERROR_DEADLINE: not within the
- * time of --wait. ERROR_STORE, ERROR_MEMORY. *ret_trouble says why. */
-WARN_UNUSED enum error ask_lookup(const struct ctl *ctl, struct lookup *lookup,
-	const struct request *request, struct lookup_outcome *ret,
-	struct store_trouble *ret_trouble);
-
-/* Asks by a digest of the kind that the request says: a certificate's or a key's. */
+/* Asks by a digest of the kind that the request says: a certificate's or a key's. OK: *ret holds a
+ * reason that was found out, never `unavailable`, and `no-certificate` of a service in shadow mode.
+ * ERROR_DEADLINE: not within the time of --wait. ERROR_STORE, ERROR_MEMORY. *ret_trouble says why.
+ */
 WARN_UNUSED enum error ask_digest(const struct ctl *ctl, struct lookup *lookup,
 	struct request request, struct span digested, struct lookup_outcome *ret,
 	struct store_trouble *ret_trouble);

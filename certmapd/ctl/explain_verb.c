@@ -98,38 +98,46 @@ static void check(const struct arguments *arguments, const struct argp_state *st
 		argp_error(state, "--accept chooses among the lines of a stack, and --line is one");
 }
 
+/* Where an option goes that is taken as it is; NULL: it is none of these. */
+static const char **place_of(struct arguments *arguments, int key)
+{
+	switch (key) {
+	case 's':
+		return &arguments->asked.service;
+	case 'u':
+		return &arguments->asked.user;
+	case OPTION_ACCEPT:
+		return &arguments->asked.accept;
+	case OPTION_LINE:
+		return &arguments->asked.line;
+	case OPTION_CONFDIR:
+		return &arguments->asked.confdir;
+	case OPTION_RUN_AS:
+		return &arguments->asked.run_as;
+	case OPTION_KEY:
+		return &arguments->asked.key_path;
+	case OPTION_JOURNAL:
+		return &arguments->last.directory;
+	default:
+		return NULL;
+	}
+}
+
 static error_t parse(int key, char *value, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
-	struct explain_case *asked = &arguments->asked;
+	const char **place = place_of(arguments, key);
 
+	if (place) {
+		*place = value;
+		return 0;
+	}
 	switch (key) {
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = arguments->ctl;
 		return 0;
-	case 's':
-		asked->service = value;
-		return 0;
-	case 'u':
-		asked->user = value;
-		return 0;
 	case 'v':
-		asked->is_verbose = true;
-		return 0;
-	case OPTION_ACCEPT:
-		asked->accept = value;
-		return 0;
-	case OPTION_LINE:
-		asked->line = value;
-		return 0;
-	case OPTION_CONFDIR:
-		asked->confdir = value;
-		return 0;
-	case OPTION_RUN_AS:
-		asked->run_as = value;
-		return 0;
-	case OPTION_KEY:
-		asked->key_path = value;
+		arguments->asked.is_verbose = true;
 		return 0;
 	case OPTION_LAST:
 		take_limit(arguments, value, state);
@@ -142,13 +150,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case OPTION_SINCE:
 		take_since(arguments, value, state);
 		return 0;
-	case OPTION_JOURNAL:
-		arguments->last.directory = value;
-		return 0;
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 0)
 			argp_error(state, "one certificate at a time");
-		asked->certificate = value;
+		arguments->asked.certificate = value;
 		return 0;
 	case ARGP_KEY_END:
 		if (arguments->wants_last)
@@ -170,8 +175,7 @@ static const struct argp parser = {
 	       "FILE holds the certificate that the client shows, `-' is the standard input; "
 	       "FINGERPRINT is the SHA-256 of one that the database knows, or its first twelve "
 	       "digits. Without either, a client that shows none. Nothing is changed. Exit status: "
-	       "0 "
-	       "allowed, 1 refused.",
+	       "0 allowed, 1 refused.",
 };
 
 enum ctl_status ctl_explain(struct ctl *ctl, int argc, char **argv)
