@@ -1,24 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* pamstack.c owns the reading of lines, and what libpam does with them: _pam_parse_conf_file(),
- * _pam_assemble_line() and _pam_dispatch_aux() of Linux-PAM 1.5. */
-#include "pamstack.h"
+/* pamstack.c owns the reading of files and lines: _pam_parse_conf_file() and _pam_assemble_line()
+ * of Linux-PAM 1.5. */
+#include "pamstack_private.h"
 
 #include <ctype.h>
-#include <limits.h>
-#include <security/_pam_types.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-_Static_assert(_PAM_RETURN_VALUES == PAMSTACK_CODES, "an action for every return value");
-
 #define LINE_MAX_BYTES 1024u /* with its continuations, as libpam's buffer */
 #define DEPTH_MAX 32u        /* of files that include each other, as in libpam */
-#define LEVEL_MAX 16u        /* of substacks, as in libpam */
 #define ARGUMENTS_MAX 128u
-#define UNDEFINED INT_MIN /* an action that is not set yet */
-#define BLANKS " \n\t"
 
 /* A piece of memory that lives as long as the stack. */
 struct text {
@@ -47,63 +39,6 @@ static const char *const phase_words[PAMSTACK_PHASES] = {
 	[PAMSTACK_PASSWORD] = "password",
 };
 
-static const char *const code_words[PAMSTACK_CODES] = {
-	[PAM_SUCCESS] = "success",
-	[PAM_OPEN_ERR] = "open_err",
-	[PAM_SYMBOL_ERR] = "symbol_err",
-	[PAM_SERVICE_ERR] = "service_err",
-	[PAM_SYSTEM_ERR] = "system_err",
-	[PAM_BUF_ERR] = "buf_err",
-	[PAM_PERM_DENIED] = "perm_denied",
-	[PAM_AUTH_ERR] = "auth_err",
-	[PAM_CRED_INSUFFICIENT] = "cred_insufficient",
-	[PAM_AUTHINFO_UNAVAIL] = "authinfo_unavail",
-	[PAM_USER_UNKNOWN] = "user_unknown",
-	[PAM_MAXTRIES] = "maxtries",
-	[PAM_NEW_AUTHTOK_REQD] = "new_authtok_reqd",
-	[PAM_ACCT_EXPIRED] = "acct_expired",
-	[PAM_SESSION_ERR] = "session_err",
-	[PAM_CRED_UNAVAIL] = "cred_unavail",
-	[PAM_CRED_EXPIRED] = "cred_expired",
-	[PAM_CRED_ERR] = "cred_err",
-	[PAM_NO_MODULE_DATA] = "no_module_data",
-	[PAM_CONV_ERR] = "conv_err",
-	[PAM_AUTHTOK_ERR] = "authtok_err",
-	[PAM_AUTHTOK_RECOVERY_ERR] = "authtok_recover_err",
-	[PAM_AUTHTOK_LOCK_BUSY] = "authtok_lock_busy",
-	[PAM_AUTHTOK_DISABLE_AGING] = "authtok_disable_aging",
-	[PAM_TRY_AGAIN] = "try_again",
-	[PAM_IGNORE] = "ignore",
-	[PAM_ABORT] = "abort",
-	[PAM_AUTHTOK_EXPIRED] = "authtok_expired",
-	[PAM_MODULE_UNKNOWN] = "module_unknown",
-	[PAM_BAD_ITEM] = "bad_item",
-	[PAM_CONV_AGAIN] = "conv_again",
-	[PAM_INCOMPLETE] = "incomplete",
-};
-
-static const struct {
-	const char *word;
-	int action;
-} action_words[] = {
-	{ "ignore", PAMSTACK_IGNORE },
-	{ "ok", PAMSTACK_OK },
-	{ "done", PAMSTACK_DONE },
-	{ "bad", PAMSTACK_BAD },
-	{ "die", PAMSTACK_DIE },
-	{ "reset", PAMSTACK_RESET },
-};
-
-/* The words of a control that stand for a whole set, pam.conf(5). */
-static const struct {
-	const char *word, *meaning;
-} control_words[] = {
-	{ "required", "success=ok new_authtok_reqd=ok ignore=ignore default=bad" },
-	{ "requisite", "success=ok new_authtok_reqd=ok ignore=ignore default=die" },
-	{ "sufficient", "success=done new_authtok_reqd=done default=ignore" },
-	{ "optional", "success=ok new_authtok_reqd=ok default=ignore" },
-};
-
 static char *keep_text(struct pamstack *stack, const char *value)
 {
 	const size_t size = strlen(value) + 1;
@@ -120,12 +55,12 @@ static char *keep_text(struct pamstack *stack, const char *value)
 /* The next word, in place; brackets hold several together, "\]" being one inside. NULL: none. */
 static char *take_word(char **text)
 {
-	char *from = *text + strspn(*text, BLANKS), *word = from, *to = from;
+	char *from = *text + strspn(*text, PAMSTACK_BLANKS), *word = from, *to = from;
 
 	if (*from == '\0')
 		return NULL;
 	if (*from != '[') {
-		from += strcspn(from, BLANKS);
+		from += strcspn(from, PAMSTACK_BLANKS);
 		*text = *from ? from + 1 : from;
 		*from = '\0';
 		return word;
@@ -148,7 +83,7 @@ static size_t trim_line(char *line, bool *ret_more)
 	const bool has_comment = line[length] == '#';
 	size_t end = length;
 
-	while (end > 0 && strchr(BLANKS, line[end - 1]))
+	while (end > 0 && strchr(PAMSTACK_BLANKS, line[end - 1]))
 		end--;
 	/* A comment behind the backslash ends the line all the same. */
 	*ret_more = !has_comment && end > 0 && line[end - 1] == '\\';
@@ -176,7 +111,7 @@ static enum line_finding take_line(
 		if (!fgets(piece, (int)(LINE_MAX_BYTES - used), in))
 			return used > 0 ? LINE_BROKEN : LINE_NONE;
 		++*number;
-		blank = strspn(piece, BLANKS);
+		blank = strspn(piece, PAMSTACK_BLANKS);
 		if (piece[blank] == '\0' || piece[blank] == '#')
 			continue;
 		if (used == 0)
@@ -185,89 +120,6 @@ static enum line_finding take_line(
 		if (!more)
 			return LINE_WHOLE;
 	}
-}
-
-/* Whether `word` stands at *at, which is moved past it. libpam looks no further, so that an
- * "=" may follow without white space. */
-static bool skip_word(const char **at, const char *word)
-{
-	const size_t length = strlen(word);
-
-	if (strncmp(*at, word, length) != 0)
-		return false;
-	*at += length;
-	return true;
-}
-
-static void skip_blanks(const char **at)
-{
-	*at += strspn(*at, BLANKS);
-}
-
-static bool read_action(const char **at, int *ret)
-{
-	int jump = 0;
-
-	for (size_t i = 0; i < sizeof action_words / sizeof action_words[0]; i++)
-		if (skip_word(at, action_words[i].word)) {
-			*ret = action_words[i].action;
-			return true;
-		}
-	for (; **at >= '0' && **at <= '9' && jump <= INT16_MAX; (*at)++)
-		jump = jump * 10 + (**at - '0');
-	*ret = jump;
-	return jump > 0;
-}
-
-/* The code at *at; PAMSTACK_CODES: `default', every one that is not set yet. */
-static bool read_code(const char **at, size_t *ret)
-{
-	for (size_t i = 0; i < PAMSTACK_CODES; i++)
-		if (skip_word(at, code_words[i])) {
-			*ret = i;
-			return true;
-		}
-	*ret = PAMSTACK_CODES;
-	return skip_word(at, "default");
-}
-
-static void apply_action(size_t code, int action, int actions[PAMSTACK_CODES])
-{
-	for (size_t i = 0; i < PAMSTACK_CODES; i++)
-		if (i == code || (code == PAMSTACK_CODES && actions[i] == UNDEFINED))
-			actions[i] = action;
-}
-
-static bool read_actions(const char *at, int actions[PAMSTACK_CODES])
-{
-	size_t code;
-	int action;
-
-	for (size_t i = 0; i < PAMSTACK_CODES; i++)
-		actions[i] = UNDEFINED;
-	for (skip_blanks(&at); *at; skip_blanks(&at)) {
-		if (!read_code(&at, &code))
-			return false;
-		skip_blanks(&at);
-		if (!skip_word(&at, "="))
-			return false;
-		skip_blanks(&at);
-		if (!read_action(&at, &action))
-			return false;
-		apply_action(code, action, actions);
-	}
-	/* What the line says nothing about is a refusal. */
-	apply_action(PAMSTACK_CODES, PAMSTACK_BAD, actions);
-	return true;
-}
-
-/* False: libpam takes every answer for a refusal. */
-static bool read_control(const char *control, int actions[PAMSTACK_CODES])
-{
-	for (size_t i = 0; i < sizeof control_words / sizeof control_words[0]; i++)
-		if (strcasecmp(control, control_words[i].word) == 0)
-			return read_actions(control_words[i].meaning, actions);
-	return read_actions(control, actions);
 }
 
 static enum error add_line(struct pamstack *stack, const struct pamstack_line *line)
@@ -318,7 +170,8 @@ static enum error include(struct reading *reading, const struct place *place, co
 	enum error error;
 
 	*ret_loaded = false;
-	if (!name || reading->depth >= DEPTH_MAX || reading->level + is_substack >= LEVEL_MAX)
+	if (!name || reading->depth >= DEPTH_MAX ||
+		reading->level + is_substack >= PAMSTACK_LEVEL_MAX)
 		return OK;
 	reading->depth++;
 	reading->level += is_substack;
@@ -356,7 +209,7 @@ static enum error read_module(
 
 	line->control = control;
 	/* The module is called all the same, and whatever it answers is a refusal. */
-	if (!read_control(control, line->actions)) {
+	if (!pamstack_read_control(control, line->actions)) {
 		line->broken = "its control is none that libpam knows";
 		for (size_t i = 0; i < PAMSTACK_CODES; i++)
 			line->actions[i] = PAMSTACK_BAD;
@@ -590,140 +443,9 @@ void pamstack_free(struct pamstack *stack)
 	free(stack);
 }
 
-const char *pamstack_code_word(int code)
-{
-	return code >= 0 && code < (int)PAMSTACK_CODES ? code_words[code] : "?";
-}
-
 bool pamstack_calls(const struct pamstack_line *line, const char *module)
 {
 	const char *slash = line->module ? strrchr(line->module, '/') : NULL;
 
 	return line->module && strcmp(slash ? slash + 1 : line->module, module) == 0;
-}
-
-/* The state of libpam's _pam_dispatch_aux() between two lines. */
-struct impression {
-	enum { UNDECIDED, POSITIVE, NEGATIVE } of;
-	int status;
-};
-
-#define MUST_FAIL PAM_PERM_DENIED /* PAM_MUST_FAIL_CODE of libpam's pam_private.h */
-
-static void fail(struct impression *impression, int code)
-{
-	if (impression->of == NEGATIVE)
-		return;
-	impression->of = NEGATIVE;
-	impression->status = code == PAM_IGNORE ? MUST_FAIL : code;
-}
-
-static void pass(struct impression *impression, int code)
-{
-	if (impression->of == UNDECIDED ||
-		(impression->of == POSITIVE && impression->status == PAM_SUCCESS))
-		*impression = (struct impression){ POSITIVE, code };
-}
-
-/* The next line of the phase. */
-static size_t next_line(const struct pamstack *stack, enum pamstack_phase phase, size_t from)
-{
-	while (from < stack->count && stack->lines[from].phase != phase)
-		from++;
-	return from;
-}
-
-/* Past the rest of this level and everything below it. */
-static size_t leave_level(
-	const struct pamstack *stack, enum pamstack_phase phase, size_t at, unsigned level)
-{
-	size_t next = next_line(stack, phase, at + 1);
-
-	while (next < stack->count && stack->lines[next].level >= level)
-		next = next_line(stack, phase, next + 1);
-	return next;
-}
-
-/* Past `count` lines of this level, a substack being one. *ret_ok is false where there are fewer.
- */
-static size_t jump(
-	const struct pamstack *stack, enum pamstack_phase phase, size_t at, int count, bool *ret_ok)
-{
-	const unsigned level = stack->lines[at].level;
-	size_t next = next_line(stack, phase, at + 1);
-
-	while (count > 0 && next < stack->count && stack->lines[next].level >= level) {
-		do
-			next = next_line(stack, phase, next + 1);
-		while (next < stack->count && stack->lines[next].level > level);
-		count--;
-	}
-	*ret_ok = count == 0;
-	return next;
-}
-
-static int code_of(const struct pamstack_line *line, pamstack_answer *answer, void *context)
-{
-	const int code = !line->module ? MUST_FAIL : answer(line, context);
-
-	return code < 0 || code >= (int)PAMSTACK_CODES ? MUST_FAIL : code;
-}
-
-/* What an action does to the impression. */
-static void act(
-	struct impression *impression, const struct impression *entered, int action, int code)
-{
-	if (action == PAMSTACK_RESET)
-		*impression = *entered;
-	else if (action == PAMSTACK_OK || action == PAMSTACK_DONE)
-		pass(impression, code);
-	else if (action == PAMSTACK_BAD || action == PAMSTACK_DIE)
-		fail(impression, code);
-}
-
-/* The next line after an action. */
-static size_t follow(const struct pamstack *stack, enum pamstack_phase phase, size_t at, int action,
-	struct impression *impression)
-{
-	bool is_whole = true;
-	size_t next;
-
-	if (action == PAMSTACK_DIE || (action == PAMSTACK_DONE && impression->of == POSITIVE))
-		return leave_level(stack, phase, at, stack->lines[at].level);
-	if (action <= 0)
-		return next_line(stack, phase, at + 1);
-	next = jump(stack, phase, at, action, &is_whole);
-	if (!is_whole)
-		*impression = (struct impression){ NEGATIVE, MUST_FAIL };
-	return next;
-}
-
-int pamstack_run(const struct pamstack *stack, enum pamstack_phase phase, pamstack_answer *answer,
-	void *context)
-{
-	struct impression impression = { UNDECIDED, MUST_FAIL };
-	struct impression entered[LEVEL_MAX + 1] = { { UNDECIDED, MUST_FAIL } };
-	unsigned level = 0;
-	size_t at = next_line(stack, phase, 0);
-
-	if (stack->abort)
-		return PAM_ABORT;
-	while (at < stack->count) {
-		const struct pamstack_line *line = &stack->lines[at];
-		int code, action;
-
-		if (line->level > level)
-			entered[line->level] = impression;
-		level = line->level;
-		if (line->is_substack) {
-			at = next_line(stack, phase, at + 1);
-			continue;
-		}
-		code = code_of(line, answer, context);
-		action = !line->module ? PAMSTACK_BAD : line->actions[code];
-		act(&impression, &entered[level], action, code);
-		at = follow(stack, phase, at, action, &impression);
-	}
-	return impression.status == PAM_SUCCESS && impression.of != POSITIVE ? MUST_FAIL
-									     : impression.status;
 }
