@@ -5,28 +5,25 @@
 
 #include "ask.h"
 #include "json.h"
+#include "kinfolk.h"
 #include "narrate.h"
 #include "pamstack.h"
 #include "print.h"
 #include "seal.h"
-#include "store_kin.h"
 #include "trial.h"
 #include "words.h"
 
 #include <ctype.h>
 #include <grp.h>
-#include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define MODULE "pam_certmap.so"
 #define CLIENTS_GROUP "certmap-clients"
 #define WORDS_MAX 64
-#define KIN_MAX 5
 #define GROUPS_MAX 256
 #define LABEL_COLUMNS 9u
 #define GATE_COLUMNS 24u
@@ -43,12 +40,7 @@ struct explanation {
 	const char *argv[WORDS_MAX];
 	struct trial_case c;
 	struct trial trial;
-	struct {
-		int64_t id;
-		const char *relation;
-		char text[NARRATE_TEXT_BYTES];
-	} kin[KIN_MAX + 1];
-	size_t kin_count;
+	struct kinfolk kin;
 };
 
 static void done_explanation(struct explanation **explanation)
@@ -195,128 +187,6 @@ static enum ctl_status use_peer(struct explanation *e)
 	return CTL_DONE;
 }
 
-static bool is_every(const struct store_kin *kin)
-{
-	return strcmp(kin->service, "*") == 0;
-}
-
-static void say_state(const struct explanation *e, const struct store_kin *kin, struct words *words)
-{
-	if (kin->problem) {
-		words_say(words, ", and can't be used: ");
-		words_say_shown(words, kin->problem);
-	} else if (kin->is_staged) {
-		words_say(words, "; it is staged");
-	} else if (!kin->enabled) {
-		words_say(words, "; it is disabled");
-	}
-	if (!is_every(kin) && strcasecmp(kin->service, e->asked->service) != 0) {
-		words_say(words, "; it is mapped only for the service ");
-		words_say_shown(words, kin->service);
-	} else if (kin->hidden_by != 0) {
-		words_say(words, "; it is hidden from this service by mapping %" PRId64,
-			kin->hidden_by);
-	} else if (kin->kinship == STORE_KIN_CERTIFICATE && is_every(kin) && !kin->problem &&
-		   e->trial.outcome.reason == REASON_UNMAPPED) {
-		words_say(words,
-			"; it is one of every service, which this service does not inherit "
-			"(inherit is 0)");
-	}
-}
-
-static void say_kin(const struct explanation *e, const struct store_kin *kin, struct words *words)
-{
-	const bool is_before = kin->not_before_sec < e->exhibit.facts.not_before_sec;
-
-	words_say(words, "mapping %" PRId64 " of ", kin->id);
-	words_say_shown(words, kin->account);
-	switch (kin->kinship) {
-	case STORE_KIN_CERTIFICATE:
-		words_say(words, " holds this certificate");
-		break;
-	case STORE_KIN_KEY:
-		words_say(words, " has the same key, and holds the certificate %s this one",
-			is_before ? "before" : "after");
-		break;
-	case STORE_KIN_NAMES:
-		words_say(words,
-			" has the same subject and issuer, and holds the certificate %s this one",
-			is_before ? "before" : "after");
-		break;
-	case STORE_KIN_ACCOUNT:
-		words_say(words, " holds another certificate");
-		break;
-	}
-	say_state(e, kin, words);
-}
-
-static enum error take_kin(const struct store_kin *kin, void *context)
-{
-	static const char *const relations[] = {
-		[STORE_KIN_CERTIFICATE] = "same-certificate",
-		[STORE_KIN_KEY] = "same-key",
-		[STORE_KIN_NAMES] = "same-names",
-		[STORE_KIN_ACCOUNT] = "account",
-	};
-	struct explanation *e = context;
-	struct words words = { .text = e->kin[e->kin_count].text, .capacity = NARRATE_TEXT_BYTES };
-
-	/* What decided stands among the gates. */
-	if (e->trial.answer.has_mapping && kin->id == e->trial.answer.mapping.id)
-		return OK;
-	if (e->kin_count == KIN_MAX)
-		return OK;
-	say_kin(e, kin, &words);
-	e->kin[e->kin_count].id = kin->id;
-	e->kin[e->kin_count++].relation = relations[kin->kinship];
-	return OK;
-}
-
-static void add_former(struct explanation *e)
-{
-	const struct exhibit *exhibit = &e->exhibit;
-	struct words words = { .text = e->kin[e->kin_count].text, .capacity = NARRATE_TEXT_BYTES };
-	char when[NARRATE_TIME_BYTES];
-
-	if (exhibit->former_mapping == 0)
-		return;
-	narrate_time(exhibit->former_at_sec, time(NULL), when);
-	words_say(&words, "mapping %" PRId64 " of ", exhibit->former_mapping);
-	words_say_shown(&words, exhibit->former_account);
-	words_say(&words, " held this certificate until it was %s on %s, by ",
-		exhibit->former_was_deleted ? "removed" : "replaced", when);
-	words_say_shown(&words, exhibit->former_who[0] ? exhibit->former_who : "a sqlite3 shell");
-	e->kin[e->kin_count].id = exhibit->former_mapping;
-	e->kin[e->kin_count++].relation = "former";
-}
-
-static struct span facts_text(const struct explanation *e, const char *text)
-{
-	return e->exhibit.has_facts ? span_of_string(text) : (struct span){ 0 };
-}
-
-/* The nearest mappings; without them the explanation is as true. */
-static void find_kin(struct explanation *e)
-{
-	const struct certificate_facts *facts = &e->exhibit.facts;
-	const bool has_der = e->exhibit.der_length > 0;
-	const struct store_kin_question question = {
-		.fingerprint = span_of(has_der ? facts->fingerprint : NULL, FINGERPRINT_BYTES),
-		.key_fingerprint = span_of(
-			e->exhibit.has_facts ? facts->key_fingerprint : NULL, FINGERPRINT_BYTES),
-		.subject = facts_text(e, facts->subject),
-		.issuer = facts_text(e, facts->issuer),
-		.service = span_of_string(e->asked->service),
-		.account = span_of_string(e->asked->user),
-	};
-	struct store_trouble trouble;
-
-	if (!e->store || e->trial.outcome.reason == REASON_ALLOWED)
-		return;
-	(void)!store_list_kin(e->store, &question, KIN_MAX + 1, take_kin, e, &trouble);
-	add_former(e);
-}
-
 static char *print_code(int code, char ret[40])
 {
 	size_t used = (size_t)snprintf(ret, 40, "PAM_%s", pamstack_code_word(code));
@@ -395,28 +265,28 @@ static void print_words_of(const struct explanation *e)
 			: "",
 		e->trial.shadow != REASON_UNKNOWN ? reason_word(e->trial.shadow) : "");
 	words_print("answer", LABEL_COLUMNS, text);
-	for (size_t i = 0; i < e->kin_count; i++)
-		words_print(i == 0 ? "near" : "", LABEL_COLUMNS, e->kin[i].text);
+	for (size_t i = 0; i < e->kin.count; i++)
+		words_print(i == 0 ? "near" : "", LABEL_COLUMNS, e->kin.list[i].text);
 	if (narrate_remedy(told)[0])
 		words_print("next", LABEL_COLUMNS, narrate_remedy(told));
 }
 
 static void list_kin(const struct explanation *e, struct json_field ret[][3])
 {
-	for (size_t i = 0; i < e->kin_count; i++) {
+	for (size_t i = 0; i < e->kin.count; i++) {
 		ret[i][0] = (struct json_field){
-			.name = "mapping", .is_number = true, .number = e->kin[i].id
+			.name = "mapping", .is_number = true, .number = e->kin.list[i].id
 		};
 		ret[i][1] = (struct json_field){ .name = "relation",
-			.text = span_of_string(e->kin[i].relation) };
+			.text = span_of_string(e->kin.list[i].relation) };
 		ret[i][2] = (struct json_field){ .name = "text",
-			.text = span_of_string(e->kin[i].text) };
+			.text = span_of_string(e->kin.list[i].text) };
 	}
 }
 
 static enum error print_object(const struct explanation *e)
 {
-	struct json_field gates[TRIAL_GATES][3], kin[KIN_MAX + 1][3];
+	struct json_field gates[TRIAL_GATES][3], kin[KINFOLK_MAX][3];
 	char texts[TRIAL_GATES][NARRATE_TEXT_BYTES], code[40], place[512] = "";
 	const struct trial *trial = &e->trial;
 	const bool is_shadow = trial->shadow != REASON_UNKNOWN;
@@ -437,7 +307,7 @@ static enum error print_object(const struct explanation *e)
 		snprintf(place, sizeof place, "%s:%u", e->line->file, e->line->number);
 
 	const struct json_rows gate_rows = { &gates[0][0], 3, TRIAL_GATES };
-	const struct json_rows kin_rows = { &kin[0][0], 3, e->kin_count };
+	const struct json_rows kin_rows = { &kin[0][0], 3, e->kin.count };
 	const struct json_field fields[] = {
 		{ .name = "service", .text = span_of_string(e->asked->service) },
 		{ .name = "user", .text = span_of_string(e->asked->user) },
@@ -452,7 +322,9 @@ static enum error print_object(const struct explanation *e)
 		{ .name = "fingerprint",
 			.text = span_of_string(
 				e->exhibit.fingerprint[0] ? e->exhibit.fingerprint : NULL) },
-		{ .name = "subject", .text = facts_text(e, e->exhibit.facts.subject) },
+		{ .name = "subject",
+			.text = span_of_string(
+				e->exhibit.has_facts ? e->exhibit.facts.subject : NULL) },
 		{ .name = "account",
 			.text = span_of_string(
 				trial->answer.has_mapping ? trial->answer.mapping.account : NULL) },
@@ -484,7 +356,8 @@ static enum ctl_status try_it(struct explanation *e)
 		return ctl_fail(ctl, error, &none);
 	lookup_set_key(lookup, e->asked->key_path ? e->asked->key_path : SEAL_KEY_DEFAULT_PATH);
 	trial_run(ctl, lookup, &e->c, &e->trial);
-	find_kin(e);
+	if (e->store && e->trial.outcome.reason != REASON_ALLOWED)
+		kinfolk_find(e->store, &e->c, &e->trial, &e->kin);
 	if (!ctl->json)
 		print_words_of(e);
 	else if ((error = print_object(e)) != OK)
