@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * crl.h owns revocation lists: what a list is, who has signed it, and what several of them together
- * say of one certificate. It belongs to trust.c and shows OpenSSL's types.
+ * say of one certificate. It belongs to trust*.c and shows OpenSSL's types.
  */
 #pragma once
 
