@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * credential.c owns the verbs that work on sealed credentials: set, remove, list and rotate. None
- * of them ever prints a password, and each change is one transaction.
+ * credential.c owns the verbs that seal and remove one credential, and the arguments of the family.
+ * None of its verbs ever prints a password, and each change is one transaction.
  */
 #include "credential.h"
 
@@ -11,7 +11,6 @@
 #include "print.h"
 #include "secret.h"
 #include "store_credential.h"
-#include "table.h"
 #include "verbs.h"
 
 #include <errno.h>
@@ -23,7 +22,6 @@
 #include <unistd.h>
 
 #define NAME_MAX_BYTES 64u
-#define CELL_MAX_BYTES 300u
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 enum { OPTION_KEY = 0x100, OPTION_ROTATE };
@@ -37,6 +35,7 @@ enum { OPTION_KEY = 0x100, OPTION_ROTATE };
 	{                                                                                          \
 		"key", OPTION_KEY, "FILE", 0, "The key file (" SEAL_KEY_DEFAULT_PATH ")", 0        \
 	}
+
 /* Keys ----------------------------------------------------------------------------------------- */
 
 void credential_free_keys(struct seal_keys **keys)
@@ -49,7 +48,7 @@ void credential_print_id(const uint8_t id[SEAL_KEY_ID_BYTES], char ret[CREDENTIA
 	hex_print(span_of(id, SEAL_KEY_ID_BYTES), ret);
 }
 
-static enum error find_keys(
+enum error credential_find_keys(
 	const char *path, struct seal_keys **ret, enum seal_finding *ret_finding)
 {
 	char name[256];
@@ -70,12 +69,12 @@ enum ctl_status credential_load_keys(const char *path, struct seal_keys **ret)
 {
 	enum seal_finding finding;
 
-	return find_keys(path, ret, &finding) == OK && finding == SEAL_OPENED ? CTL_DONE
-									      : CTL_REFUSED;
+	return credential_find_keys(path, ret, &finding) == OK && finding == SEAL_OPENED
+		       ? CTL_DONE
+		       : CTL_REFUSED;
 }
 
-/* The id of the key that seals. */
-static void print_key_id(const struct seal_keys *keys, char ret[CREDENTIAL_ID_DIGITS + 1])
+void credential_print_key_id(const struct seal_keys *keys, char ret[CREDENTIAL_ID_DIGITS + 1])
 {
 	uint8_t id[SEAL_KEY_ID_BYTES];
 
@@ -90,8 +89,7 @@ static const char *service_of(const struct credential_arguments *arguments)
 	return arguments->service ? arguments->service : "*";
 }
 
-/* "alice at proftpd", "alice in every service". */
-static void print_whose(struct span service, struct span account, char *ret, size_t capacity)
+void credential_print_whose(struct span service, struct span account, char *ret, size_t capacity)
 {
 	char service_name[NAME_MAX_BYTES], account_name[NAME_MAX_BYTES];
 
@@ -115,10 +113,10 @@ static enum error tell(const struct credential_arguments *arguments, const char 
 		{ .name = "change",
 			.text = span_of_string(edit_is_dry(arguments->ctl) ? "none" : done) },
 	};
-	char whose[2 * NAME_MAX_BYTES + 32];
+	char whose[CREDENTIAL_WHOSE_BYTES];
 	enum error error = OK;
 
-	print_whose(service, account, whose, sizeof whose);
+	credential_print_whose(service, account, whose, sizeof whose);
 	if (edit_may_talk(arguments->ctl))
 		printf("The credential of %s %s %s.\n", whose,
 			edit_is_dry(arguments->ctl) ? "would be" : "was", would);
@@ -157,7 +155,7 @@ static enum error warn_of_traps(const struct credential_arguments *arguments, st
 	return OK;
 }
 
-static enum error seal(const struct seal_keys *keys, struct store_credential *row,
+enum error credential_seal(const struct seal_keys *keys, struct store_credential *row,
 	struct span plain, uint8_t sealed[SEAL_MAX_BYTES], struct store_trouble *ret_trouble)
 {
 	size_t length;
@@ -208,9 +206,9 @@ static enum ctl_status run_set(struct credential_arguments *arguments)
 		return ctl_fail(arguments->ctl, error, &trouble);
 	if (secret_ask(&secret) != CTL_DONE)
 		return CTL_REFUSED;
-	print_key_id(keys, key_id);
-	if ((error = seal(keys, &row, span_of(secret.bytes, secret.length), sealed, &trouble)) !=
-			OK ||
+	credential_print_key_id(keys, key_id);
+	if ((error = credential_seal(
+		     keys, &row, span_of(secret.bytes, secret.length), sealed, &trouble)) != OK ||
 		(error = write_one(arguments, store, &row, &was_there, &trouble)) != OK ||
 		(error = tell(arguments, key_id, was_there ? "replaced" : "set",
 			 was_there ? "replaced" : "set")) != OK)
@@ -234,10 +232,10 @@ static enum error remove_one(const struct credential_arguments *arguments, struc
 
 static enum ctl_status refuse_missing(const struct credential_arguments *arguments)
 {
-	char whose[2 * NAME_MAX_BYTES + 32];
+	char whose[CREDENTIAL_WHOSE_BYTES];
 
-	print_whose(span_of_string(service_of(arguments)), span_of_string(arguments->operand),
-		whose, sizeof whose);
+	credential_print_whose(span_of_string(service_of(arguments)),
+		span_of_string(arguments->operand), whose, sizeof whose);
 	ctl_warn("there is no credential of %s: `certmapctl credential list' shows those there are",
 		whose);
 	return CTL_REFUSED;
@@ -247,14 +245,14 @@ static enum ctl_status run_remove(struct credential_arguments *arguments)
 {
 	struct store *store CTL_CLOSE = NULL;
 	struct store_trouble trouble = { "" };
-	char whose[2 * NAME_MAX_BYTES + 32];
+	char whose[CREDENTIAL_WHOSE_BYTES];
 	bool is_found = false;
 	enum error error;
 
 	if (ctl_open(arguments->ctl, &store) != CTL_DONE)
 		return CTL_REFUSED;
-	print_whose(span_of_string(service_of(arguments)), span_of_string(arguments->operand),
-		whose, sizeof whose);
+	credential_print_whose(span_of_string(service_of(arguments)),
+		span_of_string(arguments->operand), whose, sizeof whose);
 	if (!edit_confirm(arguments->ctl, "Remove the credential of %s?", whose))
 		return CTL_REFUSED;
 	if ((error = remove_one(arguments, store, &is_found, &trouble)) != OK)
@@ -262,261 +260,6 @@ static enum ctl_status run_remove(struct credential_arguments *arguments)
 	if (!is_found)
 		return refuse_missing(arguments);
 	if ((error = tell(arguments, NULL, "removed", "removed")) != OK)
-		return ctl_fail(arguments->ctl, error, &trouble);
-	return CTL_DONE;
-}
-
-/* list ----------------------------------------------------------------------------------------- */
-
-enum column { SERVICE, ACCOUNT, KEY, STATE, COLUMNS };
-
-static const struct table_column columns[COLUMNS] = {
-	[SERVICE] = { .name = "SERVICE" },
-	[ACCOUNT] = { .name = "ACCOUNT" },
-	[KEY] = { .name = "KEY" },
-	[STATE] = { .name = "STATE", .is_cuttable = true },
-};
-
-struct listing {
-	const struct seal_keys *keys; /* NULL: none at hand */
-	struct table *table;
-	size_t count;
-};
-
-/* Whether it opens is found out by opening it: a key id alone can be written by anybody. */
-static enum error inspect(const struct seal_keys *keys, const struct store_credential *row,
-	char ret_id[CREDENTIAL_ID_DIGITS + 1], enum seal_finding *ret_finding)
-{
-	struct secret secret SECRET_WIPE = { 0 };
-	uint8_t id[SEAL_KEY_ID_BYTES];
-
-	ret_id[0] = '\0';
-	if (!seal_find_key_id(row->sealed, id)) {
-		*ret_finding = SEAL_MALFORMED;
-		return OK;
-	}
-	credential_print_id(id, ret_id);
-	return seal_open(keys, row->service, row->account, row->sealed, secret.bytes,
-		&secret.length, ret_finding);
-}
-
-static enum error add_to_table(const struct store_credential *row, void *context)
-{
-	struct listing *listing = context;
-	char service[CELL_MAX_BYTES], account[CELL_MAX_BYTES], id[CREDENTIAL_ID_DIGITS + 1];
-	enum seal_finding finding;
-	enum error error = inspect(listing->keys, row, id, &finding);
-	const char *values[COLUMNS] = {
-		[SERVICE] = print_shown(row->service, service, sizeof service),
-		[ACCOUNT] = print_shown(row->account, account, sizeof account),
-		[KEY] = id[0] ? id : "-",
-	};
-
-	if (error != OK)
-		return error;
-	values[STATE] = finding == SEAL_OPENED ? "opens" : seal_finding_text(finding);
-	listing->count++;
-	return table_add(listing->table, values);
-}
-
-static enum error print_as_json(const struct store_credential *row, void *context)
-{
-	struct listing *listing = context;
-	char id[CREDENTIAL_ID_DIGITS + 1];
-	enum seal_finding finding;
-	enum error error = inspect(listing->keys, row, id, &finding);
-
-	if (error != OK)
-		return error;
-
-	const struct json_field fields[] = {
-		{ .name = "service", .text = row->service },
-		{ .name = "account", .text = row->account },
-		{ .name = "key_id", .text = span_of_string(id[0] ? id : NULL) },
-		{ .name = "problem",
-			.text = span_of_string(
-				finding == SEAL_OPENED ? NULL : seal_finding_text(finding)) },
-	};
-	fputs(listing->count++ > 0 ? ",\n" : "\n", stdout);
-	return json_print(fields, COUNT(fields));
-}
-
-static enum error list_table(const struct credential_arguments *arguments, struct store *store,
-	struct listing *listing, struct store_trouble *ret_trouble)
-{
-	enum error error = table_new(columns, COLUMNS, &listing->table);
-
-	if (error != OK)
-		return error;
-	error = store_list_credentials(
-		store, arguments->service, arguments->account, add_to_table, listing, ret_trouble);
-	if (error == OK)
-		error = table_print(listing->table);
-	if (error == OK && listing->count == 0)
-		ctl_warn("no credentials");
-	table_free(listing->table);
-	return error;
-}
-
-static enum error list_json(const struct credential_arguments *arguments, struct store *store,
-	struct listing *listing, struct store_trouble *ret_trouble)
-{
-	enum error error;
-
-	putchar('[');
-	error = store_list_credentials(
-		store, arguments->service, arguments->account, print_as_json, listing, ret_trouble);
-	fputs(listing->count > 0 ? "\n]\n" : "]\n", stdout);
-	return error;
-}
-
-/* Without a key it still shows whose there are. */
-static enum ctl_status run_list(struct credential_arguments *arguments)
-{
-	struct seal_keys *keys CREDENTIAL_FREE_KEYS = NULL;
-	struct store *store CTL_CLOSE = NULL;
-	struct store_trouble trouble = { "" };
-	struct listing listing = { 0 };
-	enum seal_finding finding;
-	enum error error;
-
-	if (ctl_open(arguments->ctl, &store) != CTL_DONE ||
-		find_keys(arguments->key_path, &keys, &finding) != OK)
-		return CTL_REFUSED;
-	listing.keys = keys;
-	error = arguments->ctl->json ? list_json(arguments, store, &listing, &trouble)
-				     : list_table(arguments, store, &listing, &trouble);
-	return error == OK ? CTL_DONE : ctl_fail(arguments->ctl, error, &trouble);
-}
-
-/* rotate --------------------------------------------------------------------------------------- */
-
-struct rotation {
-	struct store *store;
-	const struct seal_keys *keys;
-	struct store_trouble *trouble;
-	size_t resealed, unchanged, failed;
-};
-
-static bool is_sealed_with_first(const struct rotation *rotation, struct span sealed)
-{
-	uint8_t first[SEAL_KEY_ID_BYTES], id[SEAL_KEY_ID_BYTES];
-
-	seal_keys_id(rotation->keys, first);
-	return seal_find_key_id(sealed, id) && memcmp(id, first, sizeof id) == 0;
-}
-
-static void warn_of_row(const struct store_credential *row, enum seal_finding finding)
-{
-	char whose[2 * NAME_MAX_BYTES + 32];
-
-	print_whose(row->service, row->account, whose, sizeof whose);
-	ctl_warn("the credential of %s: %s", whose, seal_finding_text(finding));
-}
-
-static enum error reseal(
-	struct rotation *rotation, const struct store_credential *row, struct span plain)
-{
-	struct store_credential fresh = *row;
-	uint8_t sealed[SEAL_MAX_BYTES];
-	bool was_there;
-	enum error error = seal(rotation->keys, &fresh, plain, sealed, rotation->trouble);
-
-	if (error != OK)
-		return error;
-	rotation->resealed++;
-	return store_write_credential(rotation->store, &fresh, &was_there, rotation->trouble);
-}
-
-/* A row that can't be opened does not end the reading, so that all of them are told at once. */
-static enum error rotate_row(const struct store_credential *row, void *context)
-{
-	struct rotation *rotation = context;
-	struct secret secret SECRET_WIPE = { 0 };
-	enum seal_finding finding;
-	enum error error = seal_open(rotation->keys, row->service, row->account, row->sealed,
-		secret.bytes, &secret.length, &finding);
-
-	if (error != OK)
-		return error;
-	if (finding != SEAL_OPENED) {
-		warn_of_row(row, finding);
-		rotation->failed++;
-		return OK;
-	}
-	if (is_sealed_with_first(rotation, row->sealed)) {
-		rotation->unchanged++;
-		return OK;
-	}
-	return reseal(rotation, row, span_of(secret.bytes, secret.length));
-}
-
-static enum error rotate_all(
-	const struct credential_arguments *arguments, struct rotation *rotation)
-{
-	enum error error = edit_begin(arguments->ctl, rotation->store, rotation->trouble);
-
-	if (error != OK)
-		return error;
-	error = store_list_credentials(
-		rotation->store, NULL, NULL, rotate_row, rotation, rotation->trouble);
-	if (error == OK && rotation->failed > 0) {
-		snprintf(rotation->trouble->text, sizeof rotation->trouble->text,
-			"%zu of %zu credentials can't be opened: nothing was changed",
-			rotation->failed,
-			rotation->failed + rotation->resealed + rotation->unchanged);
-		error = ERROR_REFUSED;
-	}
-	return edit_end(arguments->ctl, rotation->store, error, rotation->trouble);
-}
-
-static enum error tell_rotation(
-	const struct credential_arguments *arguments, const struct rotation *rotation)
-{
-	char key_id[CREDENTIAL_ID_DIGITS + 1];
-	enum error error = OK;
-
-	print_key_id(rotation->keys, key_id);
-	const struct json_field fields[] = {
-		{ .name = "key_id", .text = span_of_string(key_id) },
-		{ .name = "resealed",
-			.is_number = true,
-			.number = edit_is_dry(arguments->ctl) ? 0 : (int64_t)rotation->resealed },
-		{ .name = "unchanged", .is_number = true, .number = (int64_t)rotation->unchanged },
-	};
-
-	if (arguments->ctl->json) {
-		if ((error = json_print(fields, COUNT(fields))) == OK)
-			putchar('\n');
-		return error;
-	}
-	if (!edit_may_talk(arguments->ctl))
-		return OK;
-	printf("%zu %s sealed anew with the key %s, %zu had it already.\n", rotation->resealed,
-		edit_is_dry(arguments->ctl) ? "would be"
-		: rotation->resealed == 1   ? "was"
-					    : "were",
-		key_id, rotation->unchanged);
-	if (!edit_is_dry(arguments->ctl))
-		puts("No credential in this database needs another key any more.");
-	return OK;
-}
-
-static enum ctl_status run_rotate(struct credential_arguments *arguments)
-{
-	struct seal_keys *keys CREDENTIAL_FREE_KEYS = NULL;
-	struct store *store CTL_CLOSE = NULL;
-	struct store_trouble trouble = { "" };
-	struct rotation rotation = { .trouble = &trouble };
-	enum error error;
-
-	if (credential_load_keys(arguments->key_path, &keys) != CTL_DONE ||
-		ctl_open(arguments->ctl, &store) != CTL_DONE)
-		return CTL_REFUSED;
-	rotation.store = store;
-	rotation.keys = keys;
-	if ((error = rotate_all(arguments, &rotation)) != OK ||
-		(error = tell_rotation(arguments, &rotation)) != OK)
 		return ctl_fail(arguments->ctl, error, &trouble);
 	return CTL_DONE;
 }
@@ -553,12 +296,12 @@ static const struct credential_verb {
 		  "Removes the password that a session of an account gets.\v"
 		  "On a terminal it asks first.",
 		  ctl_change_children, NULL, NULL } },
-  list_verb = { run_list, NULL, false,
+  list_verb = { credential_list, NULL, false,
 	  { list_options, parse, NULL,
 		  "Shows whose passwords are stored, and whether the keys at hand open "
 		  "them.\vThe passwords are never shown.",
 		  ctl_children, NULL, NULL } },
-  rotate_verb = { run_rotate, NULL, false,
+  rotate_verb = { credential_rotate, NULL, false,
 	  { rotate_options, parse, NULL,
 		  "Seals every password anew with the first key of the key file.\v"
 		  "All of them or none: one that can't be opened stops it.",
