@@ -16,6 +16,7 @@
 #include "sshkey.h"
 #include "sshline.h"
 #include "store_edit.h"
+#include "view.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -224,8 +225,9 @@ static void print_lines(const struct search *search, FILE *out)
 static enum error print_as_json(const struct search *search)
 {
 	enum error error = OK;
+	size_t printed = 0;
 
-	putchar('[');
+	view_begin_array();
 	for (size_t i = 0; i < search->count && error == OK; i++) {
 		const struct key *key = &search->keys[i];
 		const struct json_field fields[] = {
@@ -236,10 +238,10 @@ static enum error print_as_json(const struct search *search)
 			{ .name = "problem", .text = span_of_string(key->problem) },
 		};
 
-		fputs(i > 0 ? ",\n" : "\n", stdout);
+		view_begin_row(&printed);
 		error = json_print(fields, sizeof fields / sizeof fields[0]);
 	}
-	fputs(search->count > 0 ? "\n]\n" : "]\n", stdout);
+	view_end_array(printed);
 	return error;
 }
 

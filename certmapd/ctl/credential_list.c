@@ -6,6 +6,7 @@
 #include "print.h"
 #include "secret.h"
 #include "table.h"
+#include "view.h"
 
 #include <stdio.h>
 
@@ -81,7 +82,7 @@ static enum error print_as_json(const struct store_credential *row, void *contex
 			.text = span_of_string(
 				finding == SEAL_OPENED ? NULL : seal_finding_text(finding)) },
 	};
-	fputs(listing->count++ > 0 ? ",\n" : "\n", stdout);
+	view_begin_row(&listing->count);
 	return json_print(fields, COUNT(fields));
 }
 
@@ -107,10 +108,10 @@ static enum error list_json(const struct credential_arguments *arguments, struct
 {
 	enum error error;
 
-	putchar('[');
+	view_begin_array();
 	error = store_list_credentials(
 		store, arguments->service, arguments->account, print_as_json, listing, ret_trouble);
-	fputs(listing->count > 0 ? "\n]\n" : "]\n", stdout);
+	view_end_array(listing->count);
 	return error;
 }
 

@@ -5,6 +5,7 @@
 #include "json.h"
 #include "print.h"
 #include "table.h"
+#include "view.h"
 #include "when.h"
 #include "words.h"
 
@@ -84,8 +85,9 @@ static enum error print_table(const struct refusal *list, size_t count, bool is_
 static enum error print_array(const struct refusal *list, size_t count)
 {
 	enum error error = OK;
+	size_t printed = 0;
 
-	putchar('[');
+	view_begin_array();
 	for (size_t i = 0; i < count && error == OK; i++) {
 		const struct refusal *r = &list[i];
 		const struct json_field fields[] = {
@@ -103,10 +105,10 @@ static enum error print_array(const struct refusal *list, size_t count)
 			{ .name = "id", .text = span_or_none(r->id) },
 		};
 
-		fputs(i > 0 ? ",\n" : "\n", stdout);
+		view_begin_row(&printed);
 		error = json_print(fields, sizeof fields / sizeof fields[0]);
 	}
-	fputs(count > 0 ? "\n]\n" : "]\n", stdout);
+	view_end_array(printed);
 	return error;
 }
 

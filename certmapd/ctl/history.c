@@ -10,6 +10,7 @@
 #include "json.h"
 #include "print.h"
 #include "store_history.h"
+#include "view.h"
 #include "when.h"
 
 #include <errno.h>
@@ -182,7 +183,7 @@ static enum error print_entry_json(const struct store_history_entry *entry, void
 		{ .name = "words", .text = entry->words },
 	};
 
-	fputs(listing->count++ > 0 ? ",\n" : "\n", stdout);
+	view_begin_row(&listing->count);
 	return json_print(fields, sizeof fields / sizeof fields[0]);
 }
 
@@ -192,9 +193,9 @@ static enum error list_json(struct store *store, const struct store_history_choi
 	struct json_listing listing = { 0 };
 	enum error error;
 
-	putchar('[');
+	view_begin_array();
 	error = store_list_history(store, choice, print_entry_json, &listing, ret_trouble);
-	fputs(listing.count > 0 ? "\n]\n" : "]\n", stdout);
+	view_end_array(listing.count);
 	return error;
 }
 

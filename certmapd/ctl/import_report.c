@@ -6,6 +6,7 @@
 #include "json.h"
 #include "print.h"
 #include "table.h"
+#include "view.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -195,7 +196,7 @@ static enum error print_as_json(const struct line *line, void *context)
 		{ .name = "detail", .text = span_of_string(line->detail) },
 	};
 
-	fputs((*count)++ > 0 ? ",\n" : "\n", stdout);
+	view_begin_row(count);
 	return json_print(fields, sizeof fields / sizeof fields[0]);
 }
 
@@ -204,9 +205,9 @@ static enum error report_json(const struct import *import, const struct import_p
 	size_t count = 0;
 	enum error error;
 
-	putchar('[');
+	view_begin_array();
 	error = tell_all(import, plan, print_as_json, &count);
-	fputs(count > 0 ? "\n]\n" : "]\n", stdout);
+	view_end_array(count);
 	return error;
 }
 

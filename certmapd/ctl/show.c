@@ -7,6 +7,7 @@
 #include "print.h"
 #include "select.h"
 #include "store_trust.h"
+#include "view.h"
 
 #include <inttypes.h>
 #include <openssl/pem.h>
@@ -268,12 +269,15 @@ static enum error show_all(const struct arguments *arguments, struct store *stor
 {
 	const bool is_json = arguments->ctl->json;
 	enum error error = OK;
+	size_t printed = 0;
 
+	if (is_json)
+		view_begin_array();
 	for (size_t i = 0; i < selected->count && error == OK; i++) {
 		const struct store_choice *choice = &selected->choices[i];
 
 		if (is_json)
-			fputs(i > 0 ? ",\n" : "[\n", stdout);
+			view_begin_row(&printed);
 		if (arguments->prints_pem)
 			error = show_pem(store, choice, ret_trouble);
 		else
@@ -281,7 +285,7 @@ static enum error show_all(const struct arguments *arguments, struct store *stor
 					: show_one(store, choice, ret_trouble);
 	}
 	if (is_json)
-		fputs("\n]\n", stdout);
+		view_end_array(printed);
 	return error;
 }
 
