@@ -26,8 +26,8 @@ struct connection_context {
 	struct quota *quota;
 	uint64_t answered; /* requests, whatever the answer */
 	uint64_t allowed;
-	struct stats stats;
 	uint64_t with_concern; /* of those: passed with a missing or stale revocation list */
+	struct stats stats;
 };
 
 struct connection {

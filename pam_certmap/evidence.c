@@ -20,8 +20,7 @@ static const char ignored_variable[] =
 	"(AT_SECURE), so the caller may have written it";
 static const char doubled_variable[] =
 	"the variable is in the environment twice: one of them came from elsewhere than the "
-	"service's "
-	"own handshake, such as the environment that it was started with";
+	"service's own handshake, such as the environment that it was started with";
 static const char left_out_variable[] =
 	"the variable is not set although TLS_CLIENT_S_DN is: ProFTPD leaves out a certificate "
 	"whose PEM is over 2048 bytes";

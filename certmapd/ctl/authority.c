@@ -35,8 +35,7 @@ static enum error read_row(
 	return certificate_read(span_of(der, length), ret, ret_problem);
 }
 
-/* list ------------------------------------------------------------------------------------------
- */
+/* list ------------------------------------------------------------------------------------- */
 
 enum column { ID, SERVICE, KIND, SUBJECT, EXPIRES, FINGERPRINT, NOTE, COLUMNS };
 
@@ -161,8 +160,7 @@ static enum error list(struct material_arguments *arguments, struct store *store
 	return error;
 }
 
-/* add -------------------------------------------------------------------------------------------
- */
+/* add -------------------------------------------------------------------------------------- */
 
 struct addition {
 	const struct material_arguments *arguments;
@@ -326,8 +324,7 @@ static enum error add(struct material_arguments *arguments, struct store *store,
 	return ERROR_REFUSED;
 }
 
-/* The family ------------------------------------------------------------------------------------
- */
+/* The family ------------------------------------------------------------------------------- */
 
 static const struct material_verb add_verb = { add, true, false, false,
 	{ material_add_certificate_options, material_parse, "FILE",

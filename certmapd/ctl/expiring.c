@@ -67,8 +67,7 @@ static const struct argp parser = {
 	       "there is something.",
 };
 
-/* Authorities and lists -------------------------------------------------------------------------
- */
+/* Authorities and lists -------------------------------------------------------------------- */
 
 /* One row of `trust' that ends. There are few: they are kept, and sorted in between the mappings.
  */
@@ -207,8 +206,7 @@ static int compare_materials(const void *a, const void *b)
 	return (one->id > other->id) - (one->id < other->id);
 }
 
-/* Rows ------------------------------------------------------------------------------------------
- */
+/* Rows ------------------------------------------------------------------------------------- */
 
 enum column { ENDS, WHAT, ID, SERVICE, ACCOUNT, SUBJECT, COLUMNS };
 

@@ -18,8 +18,7 @@
 /* As the module's own timeout. */
 #define ANSWER_USEC 2000000u
 
-/* The socket ------------------------------------------------------------------------------------
- */
+/* The socket ------------------------------------------------------------------------------- */
 
 static void look_at_socket(struct health_report *report)
 {
@@ -37,8 +36,7 @@ static void look_at_socket(struct health_report *report)
 		report->socket_problem = "has not the mode 0660";
 }
 
-/* The daemon ------------------------------------------------------------------------------------
- */
+/* The daemon ------------------------------------------------------------------------------- */
 
 static void make_id(char ret[33])
 {
@@ -99,8 +97,7 @@ static void ask_daemon(struct health_report *report)
 			word_refusal(report->told.refusal));
 }
 
-/* The database ----------------------------------------------------------------------------------
- */
+/* The database ----------------------------------------------------------------------------- */
 
 static enum error take_state(struct span state, int64_t count, void *context)
 {

@@ -14,8 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-/* Arguments -------------------------------------------------------------------------------------
- */
+/* Arguments -------------------------------------------------------------------------------- */
 
 enum { OPTION_ANCHOR = 0x100, OPTION_INTERMEDIATE };
 
@@ -128,8 +127,7 @@ bool material_is_chosen(
 		       span_is_equal(row->service, span_of_string(arguments->service)));
 }
 
-/* Files -----------------------------------------------------------------------------------------
- */
+/* Files ------------------------------------------------------------------------------------ */
 
 void material_free(uint8_t **bytes)
 {
@@ -177,8 +175,7 @@ enum error material_read(const struct material_arguments *arguments, uint8_t **r
 	return error;
 }
 
-/* Removal ---------------------------------------------------------------------------------------
- */
+/* Removal ---------------------------------------------------------------------------------- */
 
 struct removal {
 	const struct material_arguments *arguments;

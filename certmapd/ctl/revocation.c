@@ -28,8 +28,7 @@ static const char *word_state(const struct crl_facts *facts, int64_t now_sec)
 	return facts->next_update_sec < now_sec ? "stale" : "current";
 }
 
-/* list ------------------------------------------------------------------------------------------
- */
+/* list ------------------------------------------------------------------------------------- */
 
 enum column { ID, SERVICE, ISSUER, NUMBER, THIS_UPDATE, NEXT_UPDATE, ENTRIES, STATE, COLUMNS };
 
@@ -160,8 +159,7 @@ static enum error list(struct material_arguments *arguments, struct store *store
 	return error;
 }
 
-/* add -------------------------------------------------------------------------------------------
- */
+/* add -------------------------------------------------------------------------------------- */
 
 struct addition {
 	const struct material_arguments *arguments;
@@ -344,8 +342,7 @@ static enum error add(struct material_arguments *arguments, struct store *store,
 	return ERROR_REFUSED;
 }
 
-/* The family ------------------------------------------------------------------------------------
- */
+/* The family ------------------------------------------------------------------------------- */
 
 static const struct material_verb add_verb = { add, true, false, true,
 	{ material_add_list_options, material_parse, "FILE",

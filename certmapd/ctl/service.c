@@ -48,8 +48,7 @@ static enum error run_show(
 	return service_show(arguments->ctl, store, arguments->name, ret_trouble);
 }
 
-/* set and remove --------------------------------------------------------------------------------
- */
+/* set and remove --------------------------------------------------------------------------- */
 
 static enum error tell(const struct arguments *arguments, const char *done)
 {
@@ -133,8 +132,7 @@ static enum error run_remove(
 	return tell(arguments, "removed");
 }
 
-/* The family ------------------------------------------------------------------------------------
- */
+/* The family ------------------------------------------------------------------------------- */
 
 static bool read_flag(const char *value, int64_t *ret)
 {
@@ -256,8 +254,7 @@ static const struct service_verb
 		{ NULL, parse, "SERVICE SETTING=VALUE...",
 			"Sets the policy of a service, or of every service ('*').\v"
 			"The settings are those that `certmapctl service show' shows. A value is "
-			"yes "
-			"or no, a number, or for revocation one of require, prefer and off. "
+			"yes or no, a number, or for revocation one of require, prefer and off. "
 			"`default', or nothing, is as in the row '*'.",
 			ctl_change_children, NULL, NULL } },
 	remove_verb = { run_remove, true, false,

@@ -62,8 +62,7 @@ static const struct argp parser = {
 	       "1 if not.",
 };
 
-/* Words -----------------------------------------------------------------------------------------
- */
+/* Words ------------------------------------------------------------------------------------ */
 
 static void print_label(const char *label)
 {
@@ -163,8 +162,7 @@ static void print_words_of(const struct ctl *ctl, const struct health_report *re
 		print_counts("lookups", report->reasons, report->reason_count);
 }
 
-/* JSON ------------------------------------------------------------------------------------------
- */
+/* JSON ------------------------------------------------------------------------------------- */
 
 #define COUNTS_MAX (HEALTH_STATES_MAX + HEALTH_REASONS_MAX)
 
