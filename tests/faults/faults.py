@@ -25,7 +25,6 @@ IS_LONG = os.environ.get("CERTMAP_FAULTS_LONG") == "1"
 
 # Rows that tests outside of this folder run as the table says: file below tests/, and functions.
 COVERED = {
-    "C05": ("shell/test_daemon.py", "test_a_hostile_subject_stays_printable"),
     "D09": ("module/test_peer.py", "test_reply_byte_by_byte_counts_whole_or_not_at_all"),
     "D11": ("module/test_peer.py", "test_reply_that_breaks_a_rule_is_unavailable"),
     "D12": ("module/test_peer.py", "test_answer_about_another_account_is_a_mismatch"),
