@@ -200,6 +200,13 @@ def test_too_many_columns_are_called_so(tool, room):
     assert "more than 32 columns" in refused(tool, room / "a.csv")
 
 
+@pytest.mark.parametrize("value", ["1000", "null", "true"])
+def test_nul_that_jansson_overlooks_is_no_white_space(tool, room, alice, value):
+    (room / "a.json").write_text(
+        f'[{{"account": "alice", "certificate": "{one_line(alice)}", "account_uid": {value}\0}}]')
+    assert "object 1: a NUL stands in it" in refused(tool, room / "a.json")
+
+
 def test_json_with_a_certificate_and_a_file_of_one_is_refused(tool, room, alice):
     (room / "a.json").write_text(json.dumps([{
         "account": "alice", "certificate": one_line(alice), "certificate_file": str(alice.path)}]))
