@@ -184,6 +184,11 @@ enum error store_check_place(struct store *store, struct store_trouble *ret_trou
 		return error;
 	if (status.st_dev != store->device || status.st_ino != store->inode)
 		return store_explain(ret_trouble, "database %s is another file now", store->path);
+	/* Without memory nothing might have ended it. Whoever reads in it sees no edit any more,
+	 * and nobody can write beside it. */
+	if (!sqlite3_get_autocommit(store->db))
+		return store_explain(
+			ret_trouble, "database %s was left inside of a transaction", store->path);
 	if (store->is_barred && store_may_write(store))
 		return store_explain(ret_trouble, "database %s may be written again", store->path);
 	return store_check_companions(store, ret_trouble);
@@ -290,8 +295,10 @@ static enum error configure(
 
 /* SQLITE_OPEN_NOFOLLOW refuses a symbolic link anywhere in the path, and /var may well be one: the
  * directory is resolved here, the file itself never. */
-static enum error open_handle(struct store *store, struct store_trouble *ret_trouble)
+static enum error open_handle(
+	struct store *store, enum store_use use, struct store_trouble *ret_trouble)
 {
+	const char *vfs = use == STORE_USE_TOOL ? store_vfs() : store_sleepless_vfs();
 	char copy[PATH_MAX], directory[PATH_MAX], name[PATH_MAX], resolved[2 * PATH_MAX];
 
 	snprintf(copy, sizeof copy, "%s", store->path);
@@ -305,7 +312,7 @@ static enum error open_handle(struct store *store, struct store_trouble *ret_tro
 	if (sqlite3_open_v2(resolved, &store->db,
 		    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_NOMUTEX |
 			    SQLITE_OPEN_EXRESCODE,
-		    store_vfs()) != SQLITE_OK)
+		    vfs) != SQLITE_OK)
 		return store->db ? store_failed(store, ret_trouble) : ERROR_MEMORY;
 	return OK;
 }
@@ -359,7 +366,7 @@ enum error store_open_file(const char *path, uid_t owner, enum store_use use, st
 	store->device = status.st_dev;
 	store->inode = status.st_ino;
 	store_insist_on_unlocking();
-	if ((error = open_handle(store, ret_trouble)) != OK ||
+	if ((error = open_handle(store, use, ret_trouble)) != OK ||
 		(error = configure(store, use, ret_trouble)) != OK)
 		return error;
 
@@ -458,14 +465,26 @@ static enum error run_once(struct store *store, enum store_slot slot, const char
 	return error == OK ? store_run(store, statement, ret_trouble) : error;
 }
 
+#define ROLLBACK "ROLLBACK"
+
+/* What could not be undone without memory is not begun. */
+static enum error begin(struct store *store, enum store_slot slot, const char *sql,
+	struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *rollback STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_ROLLBACK, ROLLBACK, &rollback, ret_trouble);
+
+	return error == OK ? run_once(store, slot, sql, ret_trouble) : error;
+}
+
 enum error store_begin_read(struct store *store, struct store_trouble *ret_trouble)
 {
-	return run_once(store, STORE_BEGIN_READ, "BEGIN DEFERRED", ret_trouble);
+	return begin(store, STORE_BEGIN_READ, "BEGIN DEFERRED", ret_trouble);
 }
 
 enum error store_begin_write(struct store *store, struct store_trouble *ret_trouble)
 {
-	return run_once(store, STORE_BEGIN_WRITE, "BEGIN IMMEDIATE", ret_trouble);
+	return begin(store, STORE_BEGIN_WRITE, "BEGIN IMMEDIATE", ret_trouble);
 }
 
 enum error store_commit(struct store *store, struct store_trouble *ret_trouble)
@@ -475,8 +494,11 @@ enum error store_commit(struct store *store, struct store_trouble *ret_trouble)
 
 void store_rollback(struct store *store)
 {
+	struct store_trouble trouble;
+
+	/* Where it fails, store_check_place() knows. */
 	if (!sqlite3_get_autocommit(store->db))
-		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+		(void)!run_once(store, STORE_ROLLBACK, ROLLBACK, &trouble);
 }
 
 enum error store_check_version(struct store *store, struct store_trouble *ret_trouble)

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * store_lock.c owns the one system call that SQLite must not see fail: the end of a lock.
+ * store_lock.c owns what SQLite must not do about locks: go on when one can't be ended, and sleep
+ * in the one thread that answers everybody.
  *
- * SQLite ignores the failure and goes on as if the lock were gone. The kernel still has it: a
- * reader's own slot in the -shm file then keeps the handle out for ten seconds, in which nobody is
- * answered, and every other program with it for as long as the handle is open; and a writer's keeps
- * all others from editing. ENOLCK comes where the kernel has no memory for a moment: to unlock one
- * byte amid others splits a range in two.
+ * SQLite ignores that fcntl(2) failed to end a lock and goes on as if it were gone. The kernel
+ * still has it: a reader's own slot in the -shm file then keeps the handle out, and every other
+ * program with it for as long as the handle is open; and a writer's keeps all others from editing.
+ * ENOLCK comes where the kernel has no memory for a moment: to unlock one byte amid others splits a
+ * range in two.
+ *
+ * Where it does not pass in that moment the handle is kept out of its own slot, and SQLite tries
+ * a hundred times, with sleeps of ten seconds in all (walTryBeginRead() of its wal.c), before it
+ * says so and the handle is closed, which ends all its locks. All lookups meanwhile would end at
+ * their clients' deadlines.
  */
 #include "store_private.h"
 
@@ -18,9 +24,15 @@
 #define UNLOCK_TRIES 10u
 #define UNLOCK_PAUSE_NSEC 1000000L
 
-static void pause_between_tries(void)
+/* What one of SQLite's sleeps is cut to. Its first dozen are shorter; the others then are a tenth
+ * of a second in all. */
+#define SLEEP_MAX_USEC 1000
+
+#define USEC_NSEC 1000L
+
+static void pause_for(long nsec)
 {
-	const struct timespec pause = { .tv_nsec = UNLOCK_PAUSE_NSEC };
+	const struct timespec pause = { .tv_nsec = nsec };
 
 	nanosleep(&pause, NULL);
 }
@@ -43,7 +55,7 @@ static int call_fcntl(int fd, int command, ...)
 	va_end(arguments);
 	result = fcntl(fd, command, argument);
 	for (unsigned i = 1; result < 0 && is_unlock(command, argument) && i < UNLOCK_TRIES; i++) {
-		pause_between_tries();
+		pause_for(UNLOCK_PAUSE_NSEC);
 		result = fcntl(fd, command, argument);
 	}
 	return result;
@@ -55,4 +67,30 @@ void store_insist_on_unlocking(void)
 
 	if (vfs && vfs->iVersion >= 3 && vfs->xSetSystemCall)
 		vfs->xSetSystemCall(vfs, "fcntl", __extension__(sqlite3_syscall_ptr) call_fcntl);
+}
+
+static int sleep_a_moment(sqlite3_vfs *vfs, int usec)
+{
+	const int cut_usec = usec < SLEEP_MAX_USEC ? usec : SLEEP_MAX_USEC;
+
+	(void)vfs;
+	pause_for(cut_usec * USEC_NSEC);
+	return cut_usec;
+}
+
+/* A copy, because a tool's patience with other writers is made of the same sleeps. */
+const char *store_sleepless_vfs(void)
+{
+	static const char name[] = "certmap-sleepless";
+	static sqlite3_vfs sleepless;
+	const sqlite3_vfs *usual = sqlite3_vfs_find(store_vfs());
+
+	if (usual && !sqlite3_vfs_find(name)) {
+		sleepless = *usual;
+		sleepless.pNext = NULL;
+		sleepless.zName = name;
+		sleepless.xSleep = sleep_a_moment;
+		(void)!sqlite3_vfs_register(&sleepless, 0);
+	}
+	return name;
 }

@@ -22,6 +22,7 @@ enum store_slot {
 	STORE_BEGIN_READ,
 	STORE_BEGIN_WRITE,
 	STORE_COMMIT,
+	STORE_ROLLBACK,
 	STORE_NEXT_HISTORY,
 	STORE_NEXT_PENDING,
 	STORE_NEXT_SETTLED,
@@ -126,6 +127,9 @@ void store_insist_on_unlocking(void);
 /* The name of the system's way to files, which deletes nothing that a journal names. Where it can't
  * be had, nothing can be opened by it. */
 const char *store_vfs(void);
+/* The same, in which SQLite waits a tenth of a second at most for a lock that may be its own, and
+ * not ten. */
+const char *store_sleepless_vfs(void);
 
 /* The files that SQLite keeps beside a database in WAL. ERROR_MEMORY. */
 WARN_UNUSED enum error store_companions_init(struct store *store);

@@ -305,6 +305,18 @@ static void find_status_says_that_there_is_no_such_mapping(void **state)
 	assert_int_equal(seen.count, 0);
 }
 
+static void handle_that_was_left_inside_of_a_transaction_is_to_be_closed(void **state)
+{
+	struct scene *s = *state;
+
+	assert_int_equal(store_check_place(s->store, &s->trouble), OK);
+	assert_int_equal(store_begin_read(s->store, &s->trouble), OK);
+	assert_int_equal(store_check_place(s->store, &s->trouble), ERROR_STORE);
+	assert_non_null(strstr(s->trouble.text, "inside of a transaction"));
+	store_rollback(s->store);
+	assert_int_equal(store_check_place(s->store, &s->trouble), OK);
+}
+
 #define SCENE_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -321,6 +333,7 @@ int main(void)
 		SCENE_TEST(status_columns_are_those_of_the_view),
 		SCENE_TEST(list_ends_with_the_first_error_of_who_takes_the_rows),
 		SCENE_TEST(find_status_says_that_there_is_no_such_mapping),
+		SCENE_TEST(handle_that_was_left_inside_of_a_transaction_is_to_be_closed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
