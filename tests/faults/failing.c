@@ -328,6 +328,15 @@ EXPORT ssize_t getrandom(void *bytes, size_t length, unsigned int flags)
 		       : (__extension__(function *) next("getrandom"))(bytes, length, flags);
 }
 
+/* What fails is that the bytes are wiped. */
+EXPORT void explicit_bzero(void *bytes, size_t length)
+{
+	typedef void function(void *, size_t);
+
+	if (!fails("explicit_bzero"))
+		(__extension__(function *) next("explicit_bzero"))(bytes, length);
+}
+
 /* The only one that returns its error; 0 then stands for "no such entry". */
 EXPORT int getpwnam_r(
 	const char *name, struct passwd *entry, char *buffer, size_t capacity, struct passwd **ret)
