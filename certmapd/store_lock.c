@@ -24,9 +24,9 @@
 #define UNLOCK_TRIES 10u
 #define UNLOCK_PAUSE_NSEC 1000000L
 
-/* What one of SQLite's sleeps is cut to. Its first dozen are shorter; the others then are a tenth
- * of a second in all. */
-#define SLEEP_MAX_USEC 1000
+/* What one of SQLite's sleeps is cut to: less than half a second in all, which a login survives,
+ * and enough for another program that was stopped by the scheduler in the middle of a lock. */
+#define SLEEP_MAX_USEC 5000
 
 #define USEC_NSEC 1000L
 

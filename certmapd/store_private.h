@@ -127,7 +127,7 @@ void store_insist_on_unlocking(void);
 /* The name of the system's way to files, which deletes nothing that a journal names. Where it can't
  * be had, nothing can be opened by it. */
 const char *store_vfs(void);
-/* The same, in which SQLite waits a tenth of a second at most for a lock that may be its own, and
+/* The same, in which SQLite waits half a second at most for a lock that may be its own, and
  * not ten. */
 const char *store_sleepless_vfs(void);
 

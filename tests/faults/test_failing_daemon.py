@@ -47,6 +47,7 @@ class Lookup:
         self.shell = OpenShell(database)
         self.certificate = pki.leaf("alice")
         self.fields = {}
+        self.slowest = 0.0
         self.begin()
 
     def begin(self):
@@ -59,10 +60,13 @@ class Lookup:
         assert self.shell.type(text) == ""
 
     def ask(self):
+        begun = time.monotonic()
         try:
             return self.daemon.ask(self.certificate, **self.fields)
         except Unusable:
             return {"reason": "unavailable"}
+        finally:
+            self.slowest = max(self.slowest, time.monotonic() - begun)
 
     def ask_again(self):
         return self.ask()
@@ -301,14 +305,15 @@ SURE_CALLS = {"open", "stat", "fstat", "pread", "pwrite", "mmap", "fcntl"}
 @fault("P20", slow=True)
 def test_no_input_or_output_of_the_database_that_fails_makes_a_wrong_answer(
         mapped, hurt, failing, pki, figure, function, is_lasting):
-    rounds = 0
+    rounds, slowest = 0, 0.0
     kinds = (Edited, First, Renewed, RenewedNext)
     # Each wait for a lock that never comes takes as long as an answer may: not in every run.
     for kind in kinds[:scaled(1, None)] if is_lasting else kinds:
         lookup = kind(mapped, hurt, pki)
         for number in numbers_of(FILE_CALLS[function], is_lasting):
             rounds += rounds_until_none_fails(lookup, failing, function, number, is_lasting)
+        slowest = max(slowest, lookup.slowest)
         lookup.shell.close()
         assert mapped.value("PRAGMA integrity_check") == "ok"
     assert rounds > 0 or function not in SURE_CALLS
-    figure(f"{function} {rounds}{' lasting' * is_lasting}")
+    figure(f"{function} {rounds}{' lasting' * is_lasting}, {slowest * 1000:.0f} ms at worst")
