@@ -56,8 +56,8 @@ SUBJECTS = {
     # As subject and issuer they make a PEM of 60 KB, where evidence is 64 KiB of text at most.
     "long": "/CN=x/name=" + "\r\nlookup reason=forged \x1b[2J%n" * 765,
 }
-# What a log makes of them: RFC 4514 escapes a control as \\0A, where the name is read, and so are those
-# that have no glyph; the backslash is escaped once more, where the line is written.
+# What a log makes of them: RFC 4514 escapes a control as \0A, where the name is read, and so are
+# those that have no glyph; the backslash is escaped once more, where the line is written.
 TRACES = {
     "line": rb"CN=x\x5c0D\x5c0Acertmapd: lookup",
     "field": rb"CN=x\x5c0ACERTMAP_REASON=forged\x5c0AMESSAGE=",
@@ -70,9 +70,10 @@ TRACES = {
 VALUE = rb'([a-z_]+)=("[^"]*"|[^" ]*)'
 LOOKUP_LINE = re.compile(rb"certmapd: lookup(?: " + VALUE + rb")+")
 LOG_LINE_MAX_BYTES = 1024
-# Each certificate is asked for in these ways: user, whether an authority must have issued it, reason.
-# The last one makes the log speak of names.
-LOOKUPS = [("alice", 0, "allowed"), ("root", 0, "account-mismatch"), ("alice", 1, "untrusted-issuer")]
+# How each certificate is asked for: user, whether an authority must have issued it, reason. The
+# last one makes the log speak of names.
+LOOKUPS = [("alice", 0, "allowed"), ("root", 0, "account-mismatch"),
+           ("alice", 1, "untrusted-issuer")]
 REASONS = [reason for _, _, reason in LOOKUPS]
 REQUIRE_TRUST = "UPDATE service SET require_trust = {} WHERE name = '*';"
 

@@ -190,7 +190,7 @@ LOOKUPS = (Hit, Miss, Edited, Trusted, Revoked, Renewed, Delivered, First)
 
 
 def wait_for_a_wait(failing):
-    """The daemon sleeps in epoll_wait(2) when it is asked, and answers before it calls that again."""
+    """The daemon is in epoll_wait(2) when it is asked, and answers before it calls that again."""
     deadline = time.monotonic() + 1
     while failing.page.failed == 0 and time.monotonic() < deadline:
         time.sleep(0.001)
@@ -270,7 +270,8 @@ def numbers_of(names, is_lasting):
 @plain
 @pytest.mark.parametrize("function, is_lasting", [
     pytest.param(function, is_lasting, id=f"{function}-{'from then on' if is_lasting else 'once'}")
-    for function in CALLS for is_lasting in (False, True) if numbers_of(CALLS[function], is_lasting)])
+    for function in CALLS for is_lasting in (False, True)
+    if numbers_of(CALLS[function], is_lasting)])
 @fault("P19", slow=True)
 def test_no_call_of_the_daemon_that_fails_makes_a_wrong_answer(
         mapped, hurt, failing, pki, figure, function, is_lasting):

@@ -86,8 +86,8 @@ def longest_absence(box, mark):
 
 @fault("D18", slow=True)
 def test_restarts_under_load_lose_no_answer(box, figure):
-    """Those who are connected are answered first; the others wait in the socket's queue for the next
-    start. A restart that comes while one is under way begins it anew: on a machine that takes
+    """Those who are connected are answered first; the others wait in the socket's queue for the
+    next start. A restart that comes while one is under way begins it anew: on a machine that takes
     seconds for one, a lookup here waits for two."""
     rounds = scaled(5, 30)
     assert box.ask()["reason"] == "allowed"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""test_fuzz.py lets each libFuzzer program run for some seconds, in a build of its own, and makes the
-seeds anew."""
+"""test_fuzz.py lets each libFuzzer program run for some seconds, in a build of its own, and makes
+the seeds anew."""
 import json
 import os
 import pathlib
