@@ -51,17 +51,19 @@ static enum error open_certificate(
 	struct span bytes, struct certfile *file, char ret_problem[static ENROLMENT_PROBLEM_BYTES])
 {
 	const char *problem = NULL;
-	bool is_whole;
+	bool is_whole = false;
 	enum error error;
 
-	if (bytes.length > sizeof file->stored)
-		problem = armour_finding_text(ARMOUR_TOO_LARGE);
-	else if ((error = enrolment_open(
-			  bytes, file->der, &file->der_length, &is_whole, ret_problem)) != OK ||
-		 ret_problem[0] != '\0')
-		return error;
-	else if ((error = certificate_read(
-			  span_of(file->der, file->der_length), &file->facts, &problem)) != OK)
+	if (bytes.length > sizeof file->stored) {
+		snprintf(ret_problem, ENROLMENT_PROBLEM_BYTES, "%s",
+			armour_finding_text(ARMOUR_TOO_LARGE));
+		return OK;
+	}
+	if ((error = enrolment_open(bytes, file->der, &file->der_length, &is_whole, ret_problem)) !=
+			OK ||
+		ret_problem[0] != '\0' ||
+		(error = certificate_read(
+			 span_of(file->der, file->der_length), &file->facts, &problem)) != OK)
 		return error;
 	snprintf(ret_problem, ENROLMENT_PROBLEM_BYTES, "%s", problem ? problem : "");
 	if (!problem)
