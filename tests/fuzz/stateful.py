@@ -155,8 +155,10 @@ class Model:
             return "unmapped", None, False
         row = self.rows[number]
         before = self.rows.get(row["replaces"])
+        # By then it may be somebody else's.
         stages = not row["enabled"] and may_stage and row["replaces"] is not None and (
-            before is None or before["enabled"] == 1)
+            before is None or (before["enabled"], before["service"], before["account"]) ==
+            (1, row["service"], row["account"]))
         if not row["enabled"] and not stages:
             return "mapping-disabled", number, False
         if now < (row["valid_from"] or 0):

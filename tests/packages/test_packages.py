@@ -4,6 +4,7 @@ has no network. It takes minutes, so it is for tests/run and tests/packages/run 
 import functools
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
