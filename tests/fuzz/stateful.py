@@ -271,11 +271,12 @@ class Story:
                     lambda model: model.set_policy(name, None))
         if name in self.model.services:
             words = ", ".join(f"{key} = {literal(value)}" for key, value in columns.items())
-            statement = f"UPDATE service SET {words} WHERE name = '{name}'"
-        else:
-            statement = (f"INSERT INTO service(name, {', '.join(columns)}) VALUES('{name}', "
-                         f"{', '.join(map(literal, columns.values()))})")
-        return statement, lambda model: model.set_policy(name, columns)
+            # The statement before may have deleted it.
+            return (f"UPDATE service SET {words} WHERE name = '{name}'",
+                    lambda model: name in model.services and model.set_policy(name, columns))
+        return (f"INSERT INTO service(name, {', '.join(columns)}) VALUES('{name}', "
+                f"{', '.join(map(literal, columns.values()))})",
+                lambda model: model.set_policy(name, columns))
 
     def draw_edits(self):
         """Statements, and the model as they would leave it; None where they are refused."""
