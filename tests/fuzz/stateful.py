@@ -205,7 +205,7 @@ class Story:
         self.daemon = Daemon(directory / "run", self.database.path).start()
         self.model = Model()
         self.began_sec = int(time.time())  # no step draws another number when it is drawn again
-        self.limbo = None  # the model as an edit would have left it whose shell was killed
+        self.limbo = []  # models as edits would have left them whose shells were killed
         self.steps, self.counts = [], {}
 
     def note(self, text):
@@ -325,7 +325,7 @@ class Story:
             assert after is None, f"refused: {refused}"
             return
         assert after is not None, "not refused"
-        self.limbo = None
+        self.limbo = []
         self.take_pending(waited)
         self.random.setstate(state)
         _, self.model = self.draw_edits()
@@ -345,9 +345,9 @@ class Story:
             time.sleep(self.random.random() * SHELL_SECONDS)
             shell.kill()
         if after and self.is_like(after):
-            self.model = after
-        else:
-            self.limbo = after
+            self.model, self.limbo = after, []
+        elif after:
+            self.limbo.append(after)
         self.compare()
         self.observe_pending()
 
@@ -355,9 +355,8 @@ class Story:
         """A shell that is killed when its commit stands in the -wal file, but not yet in its index,
         was not told that it was done, and nobody sees it. Where nothing is written until the last
         program that has the database open ends without closing it, the next one finds it there."""
-        if self.limbo and self.is_like(self.limbo):
-            self.model = self.limbo
-        self.limbo = None
+        self.model = next(filter(self.is_like, self.limbo), self.model)
+        self.limbo = []
 
     def is_like(self, model):
         return (self.read_rows() == self.expected_rows(model) and
@@ -386,7 +385,7 @@ class Story:
         finally:
             shell.kill() if end == "kill" else shell.close()
         if end == "COMMIT" and after is not None:
-            self.model, self.limbo = after, None
+            self.model, self.limbo = after, []
 
     # Lookups ------------------------------------------------------------------------------------
 
