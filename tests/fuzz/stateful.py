@@ -205,7 +205,8 @@ class Story:
         self.daemon = Daemon(directory / "run", self.database.path).start()
         self.model = Model()
         self.began_sec = int(time.time())  # no step draws another number when it is drawn again
-        self.limbo = []  # models as edits would have left them whose shells were killed
+        self.drawn = []  # what the statements that were drawn last do to a model
+        self.limbo = []  # the same of shells that were killed since the daemon began
         self.steps, self.counts = [], {}
 
     def note(self, text):
@@ -286,13 +287,18 @@ class Story:
         drawn = [draw() for draw in kinds]
         if len({statement.split()[2] for statement, _ in drawn}) < len(drawn):
             drawn = drawn[:1]
-        after = copy.deepcopy(self.model)
+        self.drawn = [apply for _, apply in drawn]
+        return [statement for statement, _ in drawn], self.after(self.drawn)
+
+    def after(self, edits):
+        """The model as they would leave it; None where they are refused."""
+        model = copy.deepcopy(self.model)
         try:
-            for _, apply in drawn:
-                apply(after)
+            for apply in edits:
+                apply(model)
         except Impossible:
-            after = None
-        return [statement for statement, _ in drawn], after
+            return None
+        return model
 
     def take_pending(self, observed):
         """What the daemon has read since the last look, it has read in the order of the ids."""
@@ -325,7 +331,6 @@ class Story:
             assert after is None, f"refused: {refused}"
             return
         assert after is not None, "not refused"
-        self.limbo = []
         self.take_pending(waited)
         self.random.setstate(state)
         _, self.model = self.draw_edits()
@@ -345,17 +350,19 @@ class Story:
             time.sleep(self.random.random() * SHELL_SECONDS)
             shell.kill()
         if after and self.is_like(after):
-            self.model, self.limbo = after, []
-        elif after:
-            self.limbo.append(after)
+            self.model = after
+        else:
+            self.limbo.append(self.drawn)
         self.compare()
         self.observe_pending()
 
     def take_from_limbo(self):
         """A shell that is killed when its commit stands in the -wal file, but not yet in its index,
-        was not told that it was done, and nobody sees it. Where nothing is written until the last
-        program that has the database open ends without closing it, the next one finds it there."""
-        self.model = next(filter(self.is_like, self.limbo), self.model)
+        was not told that it was done, and nobody sees it. When the last program that has the
+        database open ends without closing it, the next one may find it there: where nothing was
+        written since, and once in some ten thousand steps where something was."""
+        late = (self.after(edits) for edits in self.limbo)
+        self.model = next((model for model in late if model and self.is_like(model)), self.model)
         self.limbo = []
 
     def is_like(self, model):
@@ -385,7 +392,7 @@ class Story:
         finally:
             shell.kill() if end == "kill" else shell.close()
         if end == "COMMIT" and after is not None:
-            self.model, self.limbo = after, []
+            self.model = after
 
     # Lookups ------------------------------------------------------------------------------------
 
