@@ -206,7 +206,7 @@ class Story:
         self.model = Model()
         self.began_sec = int(time.time())  # no step draws another number when it is drawn again
         self.drawn = []  # what the statements that were drawn last do to a model
-        self.limbo = []  # the same of shells that were killed since the daemon began
+        self.limbo = []  # the same of shells that were killed, while nothing was written since
         self.steps, self.counts = [], {}
 
     def note(self, text):
@@ -333,7 +333,8 @@ class Story:
         assert after is not None, "not refused"
         self.take_pending(waited)
         self.random.setstate(state)
-        _, self.model = self.draw_edits()
+        _, after = self.draw_edits()
+        self.go_on_with(after)
         assert waits == self.model.pending, f"{waits} wait, not {self.model.pending}"
 
     def edit_and_kill(self):
@@ -350,7 +351,7 @@ class Story:
             time.sleep(self.random.random() * SHELL_SECONDS)
             shell.kill()
         if after and self.is_like(after):
-            self.model = after
+            self.go_on_with(after)
         else:
             self.limbo.append(self.drawn)
         self.compare()
@@ -358,12 +359,19 @@ class Story:
 
     def take_from_limbo(self):
         """A shell that is killed when its commit stands in the -wal file, but not yet in its index,
-        was not told that it was done, and nobody sees it. When the last program that has the
-        database open ends without closing it, the next one may find it there: where nothing was
-        written since, and once in some ten thousand steps where something was."""
+        was not told that it was done, and nobody sees it. Where nothing is written until the last
+        program that has the database open ends without closing it, the next one finds it there."""
         late = (self.after(edits) for edits in self.limbo)
         self.model = next((model for model in late if model and self.is_like(model)), self.model)
         self.limbo = []
+
+    def go_on_with(self, model):
+        """An edit was committed. One that changes nothing, of a row that is not there, writes
+        nothing either, and what is in limbo stays there."""
+        if (model.rows, model.services, model.next_id) != (
+                self.model.rows, self.model.services, self.model.next_id):
+            self.limbo = []
+        self.model = model
 
     def is_like(self, model):
         # A row that came and went in one edit is told by the next id alone.
@@ -395,7 +403,7 @@ class Story:
         finally:
             shell.kill() if end == "kill" else shell.close()
         if end == "COMMIT" and after is not None:
-            self.model = after
+            self.go_on_with(after)
 
     # Lookups ------------------------------------------------------------------------------------
 
