@@ -52,7 +52,7 @@ static bool stderr_is_journal(void)
 void log_begin(struct log_line *line, int priority, const char *event)
 {
 	line->priority = priority;
-	line->field_count = 0;
+	line->fields_length = 0;
 	line->message_length = (size_t)snprintf(line->message, sizeof line->message, "%s", event);
 }
 
@@ -74,15 +74,16 @@ static void add_to_message(struct log_line *line, const char *key, const char *v
 
 static void add_field(struct log_line *line, const char *key, const char *value)
 {
-	char *end;
+	static const char prefix[] = "\nCERTMAP_";
+	char *end = line->fields + line->fields_length;
 
-	if (line->field_count == LOG_FIELDS_MAX)
+	if (sizeof prefix + strlen(key) + strlen("=") + strlen(value) >
+		sizeof line->fields - line->fields_length)
 		return;
-	end = stpcpy(line->fields[line->field_count++], "CERTMAP_");
-	for (; *key; key++)
+	for (end = stpcpy(end, prefix); *key; key++)
 		*end++ = (char)toupper((unsigned char)*key);
 	*end++ = '=';
-	strcpy(end, value);
+	line->fields_length = (size_t)(stpcpy(end, value) - line->fields);
 }
 
 static void add_escaped(struct log_line *line, const char *key, const char *value)
@@ -93,7 +94,7 @@ static void add_escaped(struct log_line *line, const char *key, const char *valu
 
 void log_add(struct log_line *line, const char *key, struct span value)
 {
-	char escaped[LOG_FIELD_MAX_BYTES - LOG_KEY_MAX_BYTES];
+	char escaped[LOG_VALUE_MAX_BYTES];
 
 	if (span_is_present(value))
 		add_escaped(line, key, escape_text(value, escaped, sizeof escaped));
@@ -123,26 +124,23 @@ static bool send_to_journal(const struct log_line *line, bool may_wait)
 {
 	struct sockaddr_un address = { AF_UNIX, "/run/systemd/journal/socket" };
 	char head[128], line_feed[] = "\n";
-	struct iovec parts[2 * LOG_FIELDS_MAX + 3];
-	struct msghdr message = {
+	struct iovec parts[] = {
+		{ head, 0 },
+		{ (char *)line->message, line->message_length },
+		{ (char *)line->fields, line->fields_length },
+		{ line_feed, 1 },
+	};
+	const struct msghdr message = {
 		.msg_name = &address,
 		.msg_namelen = sizeof address,
 		.msg_iov = parts,
+		.msg_iovlen = sizeof parts / sizeof parts[0],
 	};
-	size_t count = 0;
 
 	if (sink.journal_fd < 0 && (sink.journal_fd = open_journal()) < 0)
 		return false;
-	snprintf(head, sizeof head,
+	parts[0].iov_len = (size_t)snprintf(head, sizeof head,
 		"SYSLOG_IDENTIFIER=certmapd\nPRIORITY=%d\nMESSAGE=", line->priority);
-	parts[count++] = (struct iovec){ head, strlen(head) };
-	parts[count++] = (struct iovec){ (char *)line->message, strlen(line->message) };
-	for (size_t i = 0; i < line->field_count; i++) {
-		parts[count++] = (struct iovec){ line_feed, 1 };
-		parts[count++] = (struct iovec){ (char *)line->fields[i], strlen(line->fields[i]) };
-	}
-	parts[count++] = (struct iovec){ line_feed, 1 };
-	message.msg_iovlen = count;
 	return sendmsg(sink.journal_fd, &message, MSG_NOSIGNAL | (may_wait ? 0 : MSG_DONTWAIT)) >=
 	       0;
 }
@@ -190,6 +188,7 @@ void log_words(int priority, const char *format, ...)
 	vsnprintf(words, sizeof words, format, arguments);
 	va_end(arguments);
 	log_begin(&line, priority, "");
-	escape_text(span_of_string(words), line.message, sizeof line.message);
+	line.message_length =
+		strlen(escape_text(span_of_string(words), line.message, sizeof line.message));
 	log_send(&line);
 }

@@ -12,23 +12,20 @@
 #include <inttypes.h>
 
 #define LOG_LINE_MAX_BYTES 1024u
-#define LOG_FIELDS_MAX 16u
-#define LOG_FIELD_MAX_BYTES 320u /* a field: CERTMAP_, key, =, value */
-#define LOG_KEY_MAX_BYTES 32u    /* of that, all before the value */
+#define LOG_FIELDS_MAX_BYTES 5120u /* all fields of a line, each CERTMAP_KEY=value */
+#define LOG_VALUE_MAX_BYTES 288u   /* escaped; what is longer is cut */
 
 /* A line under construction; starts with log_begin(). */
 struct log_line {
 	int priority; /* syslog(3) */
-	size_t message_length;
-	size_t field_count;
+	size_t message_length, fields_length;
 	char message[LOG_LINE_MAX_BYTES];
-	char fields[LOG_FIELDS_MAX][LOG_FIELD_MAX_BYTES];
+	char fields[LOG_FIELDS_MAX_BYTES]; /* a line feed before each */
 };
 
 /* `event` opens the line, as in "lookup". */
 void log_begin(struct log_line *line, int priority, const char *event);
-/* Adds key=value, in order; a span that is not there adds nothing. `key` is lower case and '_', of
- * less than LOG_KEY_MAX_BYTES with "CERTMAP_" and "=". */
+/* Adds key=value, in order; a span that is not there adds nothing. `key` is lower case and '_'. */
 void log_add(struct log_line *line, const char *key, struct span value);
 void log_add_number(struct log_line *line, const char *key, int64_t value);
 /* Waits a moment for a reader of the log that is slow, and for one that hangs no more than once:
