@@ -9,12 +9,12 @@
 
 /* An administrator who looks for mappings that nobody uses looks at days. */
 #define WRITE_DELAY_USEC 5000000u
-/* Between two slices, so that few of the logins beside them meet one. */
+/* Between two slices, so that few of the logins beside them meet one: of those that come one after
+ * the other as fast as they can, less than one in a hundred. */
 #define SLICE_PAUSE_USEC 10000u
 /* After somebody else's transaction was in the way. */
 #define WRITE_AGAIN_USEC 200000u
-/* From so many on nothing waits: the other places are for what comes while they are written. */
-#define CROWD (USAGE_MAX / 2)
+#define CROWD_SLICE (4 * USAGE_SLICE)
 
 static int compare_ids(const void *a, const void *b)
 {
@@ -34,11 +34,6 @@ static struct store_usage *find_place(struct usage *usage, int64_t mapping_id)
 	return &usage->noted[place];
 }
 
-static uint64_t in_usec(const struct usage *usage, uint64_t pause_usec)
-{
-	return usage->noted_count >= CROWD ? 0 : monotonic_usec() + pause_usec;
-}
-
 void usage_note(struct usage *usage, int64_t mapping_id, int64_t now_sec)
 {
 	struct store_usage *place = find_place(usage, mapping_id);
@@ -49,7 +44,7 @@ void usage_note(struct usage *usage, int64_t mapping_id, int64_t now_sec)
 		if (usage_is_empty(usage))
 			usage->due_usec = monotonic_usec() + WRITE_DELAY_USEC;
 		place->mapping_id = mapping_id;
-		if (++usage->noted_count == CROWD)
+		if (++usage->noted_count == USAGE_CROWD && usage->batch_count == 0)
 			usage->due_usec = 0;
 	}
 	place->last_used_sec = now_sec;
@@ -79,21 +74,24 @@ static void begin_batch(struct usage *usage)
 
 enum error usage_write(struct usage *usage, struct store *store)
 {
+	const bool is_crowd = usage->noted_count >= USAGE_CROWD;
+	size_t count = is_crowd ? CROWD_SLICE : USAGE_SLICE;
 	struct store_trouble trouble;
 	enum error error;
-	size_t count;
 
 	if (usage->batch_count == 0)
 		begin_batch(usage);
 	if (usage->batch_count == 0)
 		return OK;
-	count = usage->batch_count < USAGE_SLICE ? usage->batch_count : USAGE_SLICE;
+	if (count > usage->batch_count)
+		count = usage->batch_count;
 	error = store_write_usage(
 		store, usage->batch + usage->batch_count - count, count, &trouble);
 	if (error == OK) {
 		usage->batch_count -= count;
-		usage->due_usec = in_usec(
-			usage, usage->batch_count > 0 ? SLICE_PAUSE_USEC : WRITE_DELAY_USEC);
+		usage->due_usec =
+			monotonic_usec() +
+			(usage->batch_count > 0 || is_crowd ? SLICE_PAUSE_USEC : WRITE_DELAY_USEC);
 	} else if (error == ERROR_BUSY) {
 		usage->due_usec = monotonic_usec() + WRITE_AGAIN_USEC;
 	} else {

@@ -11,7 +11,10 @@
 #define USAGE_MAX 16384u
 /* Half of the places stay free, so that a search is short. */
 #define USAGE_PLACES (2 * USAGE_MAX)
-/* Of those in one transaction: a login that comes meanwhile waits for no more. */
+/* From so many on they are written at once, and faster than lookups can note them. */
+#define USAGE_CROWD (USAGE_MAX / 4 * 3)
+/* Of those in one transaction: a login that comes meanwhile waits for no more. In a crowd it is
+ * four times as many, so that few logins wait, if for longer. */
 #define USAGE_SLICE 64u
 
 /* Embedded, zero-initialised. */
@@ -32,8 +35,8 @@ bool usage_is_empty(const struct usage *usage);
 /* When usage_write() should be called; UINT64_MAX: there is nothing to write. */
 uint64_t usage_due_usec(const struct usage *usage);
 
-/* Writes a slice; the next one is due soon after, or at once where uses come faster. ERROR_BUSY:
- * somebody else writes, it is kept, and due again in a while. Any other failure drops it all. */
+/* Writes a slice; the next one is due soon after. ERROR_BUSY: somebody else writes, it is kept, and
+ * due again in a while. Any other failure drops it all. */
 WARN_UNUSED enum error usage_write(struct usage *usage, struct store *store);
 
 void usage_forget(struct usage *usage);

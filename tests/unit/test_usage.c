@@ -133,10 +133,10 @@ static void a_crowd_is_written_at_once_and_what_is_too_much_is_lost(void **state
 {
 	struct scene *s = *state;
 
-	for (int64_t id = 1; id < (int64_t)USAGE_MAX / 2; id++)
+	for (int64_t id = 1; id < USAGE_CROWD; id++)
 		usage_note(&s->usage, id, NOW_SEC);
 	assert_true(usage_due_usec(&s->usage) > 0);
-	usage_note(&s->usage, USAGE_MAX / 2, NOW_SEC);
+	usage_note(&s->usage, USAGE_CROWD, NOW_SEC);
 	assert_true(usage_due_usec(&s->usage) == 0);
 	for (int64_t id = USAGE_MAX; id < 3 * (int64_t)USAGE_MAX; id++)
 		usage_note(&s->usage, id, NOW_SEC);
@@ -147,18 +147,42 @@ static void a_crowd_is_written_at_once_and_what_is_too_much_is_lost(void **state
 	assert_true(usage_is_empty(&s->usage));
 }
 
-static void slices_leave_time_for_logins_unless_there_is_a_crowd(void **state)
+static void slices_leave_time_for_logins_and_are_longer_in_a_crowd(void **state)
+{
+	struct scene *s = *state;
+	size_t left;
+
+	for (int64_t id = 1; id < USAGE_CROWD; id++)
+		usage_note(&s->usage, id, NOW_SEC);
+	assert_int_equal(usage_write(&s->usage, s->store), OK);
+	assert_int_equal(s->usage.batch_count, USAGE_CROWD - 1 - USAGE_SLICE);
+	assert_true(usage_due_usec(&s->usage) > 0);
+	for (int64_t id = 1; id <= USAGE_CROWD; id++)
+		usage_note(&s->usage, id, NOW_SEC);
+	assert_true(usage_due_usec(&s->usage) > 0);
+	left = s->usage.batch_count;
+	assert_int_equal(usage_write(&s->usage, s->store), OK);
+	assert_true(left - s->usage.batch_count > USAGE_SLICE);
+	assert_true(usage_due_usec(&s->usage) > 0);
+}
+
+/* A second batch takes the other way, of rows that are there; 3 was deleted in between. */
+static void later_uses_are_added_to_earlier_ones(void **state)
 {
 	struct scene *s = *state;
 
-	for (int64_t id = 1; id <= ROWS; id++)
-		usage_note(&s->usage, id, NOW_SEC);
-	assert_int_equal(usage_write(&s->usage, s->store), OK);
-	assert_true(usage_due_usec(&s->usage) > 0);
-	for (int64_t id = 1; id <= (int64_t)USAGE_MAX / 2; id++)
-		usage_note(&s->usage, id, NOW_SEC);
-	assert_int_equal(usage_write(&s->usage, s->store), OK);
-	assert_true(usage_due_usec(&s->usage) == 0);
+	usage_note(&s->usage, 2, NOW_SEC);
+	usage_note(&s->usage, 3, NOW_SEC);
+	drain(s);
+	fixture_run(&s->f, "DELETE FROM mapping WHERE id = 3");
+	usage_note(&s->usage, 2, NOW_SEC - 5);
+	usage_note(&s->usage, 2, NOW_SEC - 5);
+	usage_note(&s->usage, 3, NOW_SEC);
+	drain(s);
+	assert_int_equal(fixture_number(&s->f, "SELECT uses FROM usage WHERE mapping_id = 2"), 3);
+	assert_int_equal(
+		fixture_number(&s->f, "SELECT last_used FROM usage WHERE mapping_id = 2"), NOW_SEC);
+	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM usage"), 1);
 }
 
 #define usage_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -171,7 +195,8 @@ int main(void)
 		usage_test(a_slice_that_meets_a_writer_is_kept),
 		usage_test(mappings_that_share_a_place_are_counted_apart),
 		usage_test(a_crowd_is_written_at_once_and_what_is_too_much_is_lost),
-		usage_test(slices_leave_time_for_logins_unless_there_is_a_crowd),
+		usage_test(slices_leave_time_for_logins_and_are_longer_in_a_crowd),
+		usage_test(later_uses_are_added_to_earlier_ones),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
