@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * certificate.c owns the reading of an enrolled certificate: the check that its bytes are DER, an
- * ASN.1 template of our own, and the way from there to facts in words. The only file that knows
- * OpenSSL's ASN.1 and digests.
+ * ASN.1 template of our own, and the way from there to facts in words. The files certificate*.c are
+ * those that know OpenSSL's ASN.1; its digests are known here.
  *
  * d2i_X509 is not used: it decodes the public key, which costs ten times the rest and is what
  * hostile keys attack, and a type of key that OpenSSL does not know would cost the mapping.
  */
 #include "certificate.h"
 
+#include "certificate_private.h"
 #include "hex.h"
-#include "utf8.h"
 
 #include <openssl/asn1t.h>
-#include <openssl/crypto.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/x509.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -45,7 +41,7 @@ typedef struct {
 	ASN1_INTEGER *version;
 	ASN1_INTEGER *serial;
 	ASN1_STRING *signature_algorithm;
-	X509_NAME *issuer;
+	ASN1_STRING *issuer; /* Name; see certificate_issuer.c */
 	RAW_VALIDITY *validity;
 	X509_NAME *subject;
 	ASN1_STRING *key; /* SubjectPublicKeyInfo */
@@ -71,7 +67,7 @@ ASN1_SEQUENCE(RAW_BODY) = {
 	ASN1_EXP_OPT(RAW_BODY, version, ASN1_INTEGER, 0),
 	ASN1_SIMPLE(RAW_BODY, serial, ASN1_INTEGER),
 	ASN1_SIMPLE(RAW_BODY, signature_algorithm, ASN1_SEQUENCE),
-	ASN1_SIMPLE(RAW_BODY, issuer, X509_NAME),
+	ASN1_SIMPLE(RAW_BODY, issuer, ASN1_SEQUENCE),
 	ASN1_SIMPLE(RAW_BODY, validity, RAW_VALIDITY),
 	ASN1_SIMPLE(RAW_BODY, subject, X509_NAME),
 	ASN1_SIMPLE(RAW_BODY, key, ASN1_SEQUENCE),
@@ -92,15 +88,19 @@ ASN1_SEQUENCE(RAW_CERTIFICATE) = {
 static EVP_MD *sha256;
 static EVP_MD_CTX *sha256_context;
 
-static void raw_certificate_freep(RAW_CERTIFICATE **certificate)
+/* The parts of a certificate. */
+struct opened {
+	RAW_CERTIFICATE *certificate;
+	const struct certificate_issuer *issuer; /* borrowed until the next is opened */
+};
+
+static void close_certificate(struct opened *opened)
 {
-	ASN1_item_free((ASN1_VALUE *)*certificate, ASN1_ITEM_rptr(RAW_CERTIFICATE));
+	ASN1_item_free((ASN1_VALUE *)opened->certificate, ASN1_ITEM_rptr(RAW_CERTIFICATE));
 }
 
-static void bio_freep(BIO **bio)
-{
-	BIO_free(*bio);
-}
+/* Initialised with {0}. */
+#define OPENED __attribute__((cleanup(close_certificate))) struct opened
 
 enum error certificate_init(void)
 {
@@ -125,6 +125,7 @@ enum error certificate_init(void)
 
 void certificate_done(void)
 {
+	certificate_issuer_forget();
 	EVP_MD_CTX_free(sha256_context);
 	EVP_MD_free(sha256);
 	sha256_context = NULL;
@@ -134,21 +135,6 @@ void certificate_done(void)
 static enum error fail_openssl(enum error error)
 {
 	ERR_clear_error();
-	return error;
-}
-
-/* A problem of the certificate, unless OpenSSL says that memory ran out: a row must not be marked
- * as broken because the machine was. Empties the error queue. */
-static enum error judge_openssl(const char *problem, const char **ret_problem)
-{
-	enum error error = OK;
-	unsigned long code;
-
-	while ((code = ERR_get_error()) != 0)
-		if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
-			error = ERROR_MEMORY;
-	if (error == OK)
-		*ret_problem = problem;
 	return error;
 }
 
@@ -267,76 +253,6 @@ static const char *der_check(struct span der)
 	return at == der.length ? NULL : "bytes follow after the certificate";
 }
 
-/* What would let a name forge a line or change the direction of the text around it: C0, DEL and C1,
- * line and paragraph separators, and the marks, embeddings, overrides and isolates of Unicode's
- * bidirectional algorithm (UAX 9 2). */
-static bool is_control(uint32_t code_point)
-{
-	return code_point < 0x20 || (code_point >= 0x7f && code_point <= 0x9f) ||
-	       code_point == 0x061c || code_point == 0x200e || code_point == 0x200f ||
-	       (code_point >= 0x2028 && code_point <= 0x202e) ||
-	       (code_point >= 0x2066 && code_point <= 0x2069);
-}
-
-/* The bytes that are kept or cut together: a character, or an escape of RFC 4514 2.4. Sets
- * *ret_escape where the bytes must be written as hexadecimal pairs. */
-static size_t name_unit(struct span text, bool *ret_escape)
-{
-	uint32_t code_point;
-	size_t length;
-
-	*ret_escape = false;
-	if (text.bytes[0] == '\\' && text.length >= 3 && hex_digit(text.bytes[1]) >= 0 &&
-		hex_digit(text.bytes[2]) >= 0)
-		return 3;
-	if (text.bytes[0] == '\\' && text.length >= 2 && text.bytes[1] >= 0x20 &&
-		text.bytes[1] < 0x7f)
-		return 2;
-	length = utf8_read(text, &code_point);
-	*ret_escape = length == 0 || is_control(code_point);
-	return length == 0 ? 1 : length;
-}
-
-/* Copies a printed name, escapes what is left to escape, and cuts it to size. */
-static void name_copy(struct span text, char ret[CERTIFICATE_NAME_MAX_BYTES])
-{
-	size_t length = 0, unit;
-	bool escape;
-
-	while (text.length > 0) {
-		unit = name_unit(text, &escape);
-		if (length + unit * (escape ? 3 : 1) >= CERTIFICATE_NAME_MAX_BYTES)
-			break;
-		for (size_t i = 0; i < unit; i++) {
-			if (escape)
-				length += (size_t)sprintf(ret + length, "\\%02X", text.bytes[i]);
-			else
-				ret[length++] = (char)text.bytes[i];
-		}
-		text = span_of(text.bytes + unit, text.length - unit);
-	}
-	ret[length] = '\0';
-}
-
-/* RFC 4514: last attribute first, special characters escaped, other string types turned to UTF-8.
- * ESC_MSB is left out: people read these names, and the logs escape them on their own. */
-static enum error read_name(
-	const X509_NAME *name, char ret[CERTIFICATE_NAME_MAX_BYTES], const char **ret_problem)
-{
-	const unsigned long flags = XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB;
-	__attribute__((cleanup(bio_freep))) BIO *bio = BIO_new(BIO_s_mem());
-	char *text;
-	long length;
-
-	if (!bio)
-		return ERROR_MEMORY;
-	if (X509_NAME_print_ex(bio, name, 0, flags) < 0)
-		return judge_openssl("a name that can't be printed", ret_problem);
-	length = BIO_get_mem_data(bio, &text);
-	name_copy(span_of(text, length > 0 ? (size_t)length : 0), ret);
-	return OK;
-}
-
 /* Two digits for each octet, as `openssl x509 -serial` counts them. Serial numbers past the limit
  * exist (RFC 5280 4.1.2.2 wants them handled gracefully): dots tell a cut one from a whole one. */
 static void read_serial(const ASN1_INTEGER *serial, char ret[CERTIFICATE_SERIAL_MAX_BYTES])
@@ -397,15 +313,16 @@ static bool is_known_version(const ASN1_INTEGER *version)
 	return number >= 0 && number <= 2;
 }
 
-/* SubjectPublicKeyInfo with its tag and length, as it stands in the certificate. */
-static struct span key_span(const RAW_BODY *body)
+/* A raw part with its tag and length, as it stands in the certificate. */
+static struct span raw_span(const ASN1_STRING *raw)
 {
-	return span_of(ASN1_STRING_get0_data(body->key), (size_t)ASN1_STRING_length(body->key));
+	return span_of(ASN1_STRING_get0_data(raw), (size_t)ASN1_STRING_length(raw));
 }
 
 static enum error read_body(
-	const RAW_BODY *body, struct certificate_facts *ret, const char **ret_problem)
+	const struct opened *opened, struct certificate_facts *ret, const char **ret_problem)
 {
+	const RAW_BODY *body = opened->certificate->body;
 	enum error error;
 
 	if (!is_known_version(body->version)) {
@@ -422,122 +339,29 @@ static enum error read_body(
 		return OK;
 	}
 	read_serial(body->serial, ret->serial);
-	if ((error = read_name(body->issuer, ret->issuer, ret_problem)) != OK ||
-		(error = read_name(body->subject, ret->subject, ret_problem)) != OK)
+	memcpy(ret->issuer, opened->issuer->text, sizeof(ret->issuer));
+	if ((error = certificate_name_print(body->subject, ret->subject, ret_problem)) != OK)
 		return error;
-	return certificate_fingerprint(key_span(body), ret->key_fingerprint);
+	return certificate_fingerprint(raw_span(body->key), ret->key_fingerprint);
 }
 
-void certificate_names_done(struct certificate_names *names)
+static enum error copy_line(const char *line, char **ret)
 {
-	for (size_t i = 0; i < names->value_count; i++)
-		free(names->values[i]);
-	free(names->values);
-	free(names->subject_line);
-	free(names->issuer_line);
-	*names = (struct certificate_names){ 0 };
-}
-
-/* In memory of its own, terminated. strndup(3) is for strings, and OpenSSL's buffers end without a
- * NUL. NULL: out of memory. */
-static char *copy_text(const void *text, size_t length)
-{
-	char *copy = malloc(length + 1);
-
-	if (!copy)
-		return NULL;
-	memcpy(copy, text, length);
-	copy[length] = '\0';
-	return copy;
-}
-
-/* The flags are stunnel's (X509_NAME2text() in its client.c): the strings are compared whole, so
- * they are printed by the same library in the same form, and nobody parses them. */
-static enum error read_line(const X509_NAME *name, char **ret)
-{
-	const unsigned long flags = XN_FLAG_ONELINE & ~(unsigned long)ASN1_STRFLGS_ESC_MSB &
-				    ~(unsigned long)XN_FLAG_SPC_EQ;
-	__attribute__((cleanup(bio_freep))) BIO *bio = BIO_new(BIO_s_mem());
-	char *text;
-	long length;
-
-	if (!bio)
-		return ERROR_MEMORY;
-	if (X509_NAME_print_ex(bio, name, 0, flags) < 0)
-		return fail_openssl(ERROR_MEMORY);
-	length = BIO_get_mem_data(bio, &text);
-	if (length <= 0 || (unsigned long)length > CERTIFICATE_LINE_MAX_BYTES ||
-		memchr(text, '\0', (size_t)length))
+	if (!line)
 		return OK;
-	*ret = copy_text(text, (size_t)length);
+	*ret = strdup(line);
 	return *ret ? OK : ERROR_MEMORY;
 }
 
-/* One attribute as a string; *ret stays NULL where it can't be one. */
-static enum error read_value(const X509_NAME_ENTRY *entry, char **ret)
+static enum error read_names(const struct opened *opened, struct certificate_names *ret)
 {
-	unsigned char *text = NULL;
-	int length = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry));
-	enum error error = OK;
-
-	if (length < 0)
-		return fail_openssl(OK);
-	if (length > 0 && !memchr(text, '\0', (size_t)length)) {
-		*ret = copy_text(text, (size_t)length);
-		error = *ret ? OK : ERROR_MEMORY;
-	}
-	OPENSSL_free(text);
-	return error;
-}
-
-/* Attributes that name one of many. What a whole organisation shares is nobody's name: certmap is
- * not told which attribute a service took, and CN=Example Ltd in a stranger's certificate must not
- * meet O=Example Ltd in a mapped one. */
-static bool names_one(const X509_NAME_ENTRY *entry)
-{
-	switch (OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry))) {
-	case NID_commonName:
-	case NID_userId:
-	case NID_pkcs9_emailAddress:
-	case NID_x500UniqueIdentifier:
-	case NID_serialNumber:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static enum error read_values(const X509_NAME *name, struct certificate_names *names)
-{
-	const int count = X509_NAME_entry_count(name);
-	enum error error;
-
-	if (count <= 0)
-		return OK;
-	names->values = calloc((size_t)count, sizeof(*names->values));
-	if (!names->values)
-		return ERROR_MEMORY;
-	for (int i = 0; i < count; i++) {
-		const X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, i);
-
-		if (!names_one(entry))
-			continue;
-		error = read_value(entry, &names->values[names->value_count]);
-		if (error != OK)
-			return error;
-		names->value_count += names->values[names->value_count] != NULL;
-	}
-	return OK;
-}
-
-static enum error read_names(const RAW_BODY *body, struct certificate_names *ret)
-{
+	const X509_NAME *subject = opened->certificate->body->subject;
 	struct certificate_names names = { 0 };
 	enum error error;
 
-	if ((error = read_line(body->subject, &names.subject_line)) != OK ||
-		(error = read_line(body->issuer, &names.issuer_line)) != OK ||
-		(error = read_values(body->subject, &names)) != OK) {
+	if ((error = certificate_name_print_line(subject, &names.subject_line)) != OK ||
+		(error = copy_line(opened->issuer->line, &names.issuer_line)) != OK ||
+		(error = certificate_name_read_values(subject, &names)) != OK) {
 		certificate_names_done(&names);
 		return error;
 	}
@@ -545,34 +369,43 @@ static enum error read_names(const RAW_BODY *body, struct certificate_names *ret
 	return OK;
 }
 
-/* The certificate's parts; NULL where *ret_problem says why. */
-static enum error open_certificate(struct span der, RAW_CERTIFICATE **ret, const char **ret_problem)
+/* *ret is opened, to be closed, only where *ret_problem is NULL. */
+static enum error open_certificate(struct span der, struct opened *ret, const char **ret_problem)
 {
 	const unsigned char *at = der.bytes;
+	OPENED opened = { 0 };
+	enum error error;
 
-	*ret = NULL;
 	*ret_problem = der_check(der);
 	if (*ret_problem)
 		return OK;
 	ERR_clear_error();
-	*ret = (RAW_CERTIFICATE *)ASN1_item_d2i(
+	opened.certificate = (RAW_CERTIFICATE *)ASN1_item_d2i(
 		NULL, &at, (long)der.length, ASN1_ITEM_rptr(RAW_CERTIFICATE));
-	return *ret ? OK : judge_openssl("not an X.509 certificate", ret_problem);
+	if (!opened.certificate)
+		return certificate_judge("not an X.509 certificate", ret_problem);
+	error = certificate_issuer_read(
+		raw_span(opened.certificate->body->issuer), &opened.issuer, ret_problem);
+	if (error != OK || *ret_problem)
+		return error;
+	*ret = opened;
+	opened.certificate = NULL;
+	return OK;
 }
 
 /* `ret_names` may be NULL. */
 static enum error read_facts(struct span der, struct certificate_facts *ret,
 	struct certificate_names *ret_names, const char **ret_problem)
 {
-	__attribute__((cleanup(raw_certificate_freep))) RAW_CERTIFICATE *certificate = NULL;
-	enum error error = open_certificate(der, &certificate, ret_problem);
+	OPENED opened = { 0 };
+	enum error error = open_certificate(der, &opened, ret_problem);
 
 	if (error != OK || *ret_problem)
 		return error;
-	error = read_body(certificate->body, ret, ret_problem);
+	error = read_body(&opened, ret, ret_problem);
 	if (error != OK || *ret_problem || !ret_names)
 		return error;
-	return read_names(certificate->body, ret_names);
+	return read_names(&opened, ret_names);
 }
 
 enum error certificate_read_names(struct span der, struct certificate_facts *ret,
@@ -600,12 +433,12 @@ enum error certificate_read(
 enum error certificate_copy_key(struct span der, uint8_t *ret, size_t capacity, size_t *ret_length,
 	const char **ret_problem)
 {
-	__attribute__((cleanup(raw_certificate_freep))) RAW_CERTIFICATE *certificate = NULL;
+	OPENED opened = { 0 };
 	const char *problem = NULL;
-	enum error error = open_certificate(der, &certificate, &problem);
+	enum error error = open_certificate(der, &opened, &problem);
 
 	if (error == OK && !problem) {
-		struct span key = key_span(certificate->body);
+		struct span key = raw_span(opened.certificate->body->key);
 
 		if (key.length > capacity)
 			return ERROR_TOO_LARGE;

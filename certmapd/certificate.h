@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * certificate.h owns the facts of one enrolled certificate, and the file certificate.c is the one
- * that knows OpenSSL's ASN.1 and digests.
+ * certificate.h owns the facts of one enrolled certificate, and the files certificate*.c are those
+ * that know OpenSSL's ASN.1 and digests.
  *
  * Only what an administrator stored is ever parsed here. The public key is left as bytes: an
  * unknown key type (ML-DSA) maps like any other, and decoding a key is both ten times the rest of
@@ -45,6 +45,7 @@ void certificate_names_done(struct certificate_names *names);
 /* Fetches the digest once for the life of the process. Call before anything else here; a second
  * call does nothing. ERROR_MEMORY or ERROR_SYSTEM. */
 WARN_UNUSED enum error certificate_init(void);
+/* Frees that, and the memory of the last issuer. */
 void certificate_done(void);
 
 /* SHA-256 of bytes. Knows nothing of what they are. */

@@ -397,7 +397,9 @@ struct pieces {
 #define KEY_BITS                                                                                   \
 	"030900"                                                                                   \
 	"0102030405060708"
-#define NAME_ALICE "3010310e300c06035504030c05616c696365"
+/* A common name of five letters. */
+#define ISSUER(letters) "3010310e300c06035504030c05" letters
+#define NAME_ALICE ISSUER("616c696365")
 /* 2.16.840.1.101.3.4.3.18, id-ml-dsa-65. */
 #define ML_DSA_KEY                                                                                 \
 	"3018"                                                                                     \
@@ -504,6 +506,11 @@ static const struct built_row {
 	  { .subject = "300e" "310c" "300a" "0603550403" "1e03004100" }, "not an X.509" },
 	{ "lone_surrogate_in_a_bmp_string_is_refused",
 	  { .subject = "300d" "310b" "3009" "0603550403" "1e02d800" }, "not an X.509" },
+	{ "invalid_utf_8_in_the_issuer_is_refused", { .issuer = ISSUER("616c6963ff") },
+	  "not an X.509" },
+	{ "issuer_that_is_no_name_is_refused_before_an_unknown_version",
+	  { .issuer = "3003020107", .version = "a003020103" }, "not an X.509" },
+	{ "issuer_that_is_a_string_is_refused", { .issuer = "040107" }, "not an X.509" },
 	{ "name_without_its_set_is_refused", { .subject = "300c" "300a" "0603550403" "0c03616263" },
 	  "not an X.509" },
 
@@ -623,6 +630,161 @@ static void unknown_attribute_is_printed_as_hexadecimal(void **state)
 	assert_reads(der, &facts);
 	assert_string_equal(facts.subject, "1.2.3.4.5.6=#0C05616C696365");
 	free(der);
+}
+
+/* The memory of the last issuer. */
+
+/* One certificate after the other, each with the issuer that it names itself: the form of RFC 4514,
+ * and OpenSSL's one-line form without spaces around "=". */
+static void assert_issuer(const struct bytes *der, const char *text, const char *line)
+{
+	struct span copy = span_exact_copy(bytes_span(der));
+	struct certificate_names names = { 0 };
+	struct certificate_facts facts;
+	const char *problem = "untouched";
+
+	assert_int_equal(certificate_read_names(copy, &facts, &names, &problem), OK);
+	free((void *)copy.bytes);
+	assert_null(problem);
+	assert_string_equal(facts.issuer, text);
+	if (line) {
+		assert_non_null(names.issuer_line);
+		assert_string_equal(names.issuer_line, line);
+	} else {
+		assert_null(names.issuer_line);
+	}
+	certificate_names_done(&names);
+}
+
+static void each_certificate_names_its_own_issuer(void **state)
+{
+	static const struct {
+		const char *issuer, *text, *line; /* text NULL: refused; line NULL: there is none */
+	} cases[] = {
+		/* clang-format off */
+		{ NAME_ALICE, "CN=alice", "CN=alice" },
+		{ NAME_ALICE, "CN=alice", "CN=alice" },
+		{ ISSUER("616c696366"), "CN=alicf", "CN=alicf" },
+		{ NAME_ALICE, "CN=alice", "CN=alice" },
+		{ ISSUER("616c6963ff"), NULL, NULL },
+		{ ISSUER("616c6963ff"), NULL, NULL },
+		{ NAME_ALICE, "CN=alice", "CN=alice" },
+		{ "3000", "", NULL },
+		{ "3000", "", NULL },
+		{ "3011310f300d06035504030c06616c69636565", "CN=alicee", "CN=alicee" },
+		{ NAME_ALICE, "CN=alice", "CN=alice" },
+		/* clang-format on */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct bytes *der = built_new(&(struct pieces){ .issuer = cases[i].issuer });
+
+		if (cases[i].text)
+			assert_issuer(der, cases[i].text, cases[i].line);
+		else
+			assert_refused(der, "not an X.509");
+		free(der);
+	}
+}
+
+static void no_key_is_copied_where_only_the_issuer_before_was_right(void **state)
+{
+	struct bytes *right = built_new(&(struct pieces){ .version = NULL });
+	struct bytes *wrong = built_new(&(struct pieces){ .issuer = ISSUER("616c6963ff") });
+	uint8_t key[1024];
+	size_t length = 0;
+	const char *problem = "untouched";
+
+	(void)state;
+	assert_issuer(right, "CN=alice", "CN=alice");
+	assert_int_equal(
+		certificate_copy_key(bytes_span(wrong), key, sizeof(key), &length, &problem), OK);
+	assert_non_null(problem);
+	assert_int_equal(length, 0);
+	free(right);
+	free(wrong);
+}
+
+/* CN= and so many letters, the last of which is `last`. */
+static struct bytes *common_name_new(size_t letters, char last)
+{
+	struct bytes *name = bytes_new();
+
+	bytes_add_string(name, "CN=");
+	for (size_t i = 0; i + 1 < letters; i++)
+		bytes_add_string(name, "a");
+	bytes_add(name, &last, 1);
+	return name;
+}
+
+static void assert_long_issuer(size_t letters, char last)
+{
+	struct bytes *name = common_name_new(letters, last), *value = bytes_new();
+	struct bytes *attribute = hex_new("0603550403"), *hex = bytes_new(), *der;
+	char digits[3], text[CERTIFICATE_NAME_MAX_BYTES];
+
+	bytes_add_string(value, (char *)name->at + strlen("CN="));
+	add_take(attribute, wrapped_take(0x0c, value));
+	attribute = wrapped_take(0x30, wrapped_take(0x31, wrapped_take(0x30, attribute)));
+	for (size_t i = 0; i < attribute->length; i++) {
+		snprintf(digits, sizeof(digits), "%02x", attribute->at[i]);
+		bytes_add_string(hex, digits);
+	}
+	der = built_new(&(struct pieces){ .issuer = (char *)hex->at });
+	snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1, (char *)name->at);
+	assert_issuer(der, text, (char *)name->at);
+	free(attribute);
+	free(name);
+	free(hex);
+	free(der);
+}
+
+/* 1003 letters make a name of 1024 octets. */
+static void long_issuers_are_told_apart_to_the_last_octet(void **state)
+{
+	static const size_t counts[] = { 1003, 1004, 5000 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(counts); i++) {
+		assert_long_issuer(counts[i], 'a');
+		assert_long_issuer(counts[i], 'a');
+		assert_long_issuer(counts[i], 'b');
+		assert_long_issuer(counts[i], 'a');
+	}
+}
+
+static struct bytes *issuer_by_openssl(const char *file, const char *form)
+{
+	return tool_run("openssl x509 -in %s -inform DER -noout -issuer -nameopt %s,-esc_msb", file,
+		form);
+}
+
+static void assert_issuer_is_as_openssl_prints_it(const char *file)
+{
+	struct bytes *der = tool_run("cat %s", file);
+	struct bytes *text = issuer_by_openssl(file, "RFC2253");
+	struct bytes *line = issuer_by_openssl(file, "oneline,-space_eq");
+
+	assert_issuer(der, line_after(text, "issuer="), line_after(line, "issuer="));
+	free(line);
+	free(text);
+	free(der);
+}
+
+static void issuers_of_real_certificates_take_turns(void **state)
+{
+	static const char *const files[] = { "1.der", "2.der", "3.der", "2.der", "1.der" };
+
+	(void)state;
+	free(tool_run("for ca in Zoë Zoé; do openssl req -x509 -newkey ed25519 -nodes "
+		      "-keyout $ca.key -subj \"/C=CZ/O=Svc, Test/CN=$ca\" -out $ca.pem; done "
+		      "2>/dev/null; for n in 1 2 3; do ca=Zoë; [ $n = 3 ] && ca=Zoé; "
+		      "openssl req -new -newkey ed25519 -nodes -keyout k.pem -subj /CN=alice$n "
+		      "-out c.csr && openssl x509 -req -in c.csr -CA $ca.pem -CAkey $ca.key "
+		      "-set_serial $n -outform DER -out $n.der; done 2>/dev/null"));
+	for (size_t i = 0; i < COUNT(files); i++)
+		assert_issuer_is_as_openssl_prints_it(files[i]);
 }
 
 /* 200 octets: more than the digits that are kept. */
@@ -917,32 +1079,57 @@ static void without_init_nothing_is_found_out(void **state)
 	free(der);
 }
 
-/* A row must not be marked as broken because memory was short for a moment. */
-static void short_memory_is_never_a_problem_of_the_certificate(void **state)
+/* A row must not be marked as broken because memory was short for a moment. Returns how many
+ * allocations can fail; with `afresh` nothing is remembered when each try begins. */
+static size_t fail_each_allocation(const struct bytes *der, bool afresh)
 {
-	struct bytes *der = real_new();
 	struct certificate_facts facts, untouched;
+	struct certificate_names names = { 0 };
 	const char *problem;
 	enum error error = ERROR_MEMORY;
 	size_t failures = 0;
+	struct bytes *line = issuer_by_openssl("r.der", "oneline,-space_eq");
 
-	(void)state;
 	memset(&untouched, 0xa5, sizeof(untouched));
 	for (size_t n = 1; error != OK; n++) {
+		if (afresh) {
+			certificate_done();
+			assert_int_equal(certificate_init(), OK);
+		}
 		facts = untouched;
 		problem = "untouched";
 		failing_allocation = n;
-		error = certificate_read(bytes_span(der), &facts, &problem);
+		error = certificate_read_names(bytes_span(der), &facts, &names, &problem);
 		if (error != OK) {
 			assert_int_equal(error, ERROR_MEMORY);
 			assert_string_equal(problem, "untouched");
 			assert_memory_equal(&facts, &untouched, sizeof(facts));
+			assert_null(names.subject_line);
 			failures++;
 		}
 	}
 	failing_allocation = 0;
 	assert_null(problem);
-	assert_in_range(failures, 20, 10000);
+	assert_string_equal(facts.issuer, "CN=alice,O=Svc\\, Test");
+	assert_string_equal(names.issuer_line, line_after(line, "issuer="));
+	assert_int_equal(names.value_count, 1);
+	assert_string_equal(names.values[0], "alice");
+	certificate_names_done(&names);
+	free(line);
+	return failures;
+}
+
+static void short_memory_is_never_a_problem_of_the_certificate(void **state)
+{
+	struct bytes *der = real_new();
+	size_t afresh, remembered;
+
+	(void)state;
+	afresh = fail_each_allocation(der, true);
+	remembered = fail_each_allocation(der, false);
+	assert_in_range(remembered, 20, 10000);
+	/* The issuer is neither decoded nor printed again. */
+	assert_in_range(afresh, remembered + 10, 10000);
 	free(der);
 }
 
@@ -995,6 +1182,10 @@ int main(void)
 		cmocka_unit_test(times_are_unix_seconds),
 		cmocka_unit_test(controls_in_names_are_escaped),
 		cmocka_unit_test(unknown_attribute_is_printed_as_hexadecimal),
+		cmocka_unit_test(each_certificate_names_its_own_issuer),
+		cmocka_unit_test(no_key_is_copied_where_only_the_issuer_before_was_right),
+		cmocka_unit_test(long_issuers_are_told_apart_to_the_last_octet),
+		cmocka_unit_test(issuers_of_real_certificates_take_turns),
 		cmocka_unit_test(endless_serial_is_cut_with_dots),
 		cmocka_unit_test(deep_nesting_is_refused),
 		cmocka_unit_test(outer_length_is_definite),
