@@ -14,7 +14,6 @@
 
 #include <openssl/asn1t.h>
 #include <openssl/evp.h>
-#include <stdlib.h>
 #include <time.h>
 
 /* Real certificates nest some ten deep, explicit curve parameters and general names included. */

@@ -133,12 +133,11 @@ enum error store_find_twin(struct store *store, const char *service,
 	return OK;
 }
 
-enum error store_drop_pending(
-	struct store *store, int64_t mapping_id, struct store_trouble *ret_trouble)
+static enum error run_with_id(struct store *store, enum store_slot slot, const char *sql,
+	int64_t mapping_id, struct store_trouble *ret_trouble)
 {
 	sqlite3_stmt *statement STORE_RESET = NULL;
-	enum error error = store_prepare(store, STORE_DROP_PENDING,
-		"DELETE FROM pending WHERE mapping_id = ?1", &statement, ret_trouble);
+	enum error error = store_prepare(store, slot, sql, &statement, ret_trouble);
 
 	if (error != OK)
 		return error;
@@ -147,9 +146,15 @@ enum error store_drop_pending(
 	return store_run(store, statement, ret_trouble);
 }
 
-/* REPLACE: a duplicate that is looked at again still has the fact that said so. */
+enum error store_drop_pending(
+	struct store *store, int64_t mapping_id, struct store_trouble *ret_trouble)
+{
+	return run_with_id(store, STORE_DROP_PENDING, "DELETE FROM pending WHERE mapping_id = ?1",
+		mapping_id, ret_trouble);
+}
+
 static const char write_sql[] =
-	"INSERT OR REPLACE INTO fact (mapping_id, service, fingerprint, key_fingerprint, subject,"
+	"INSERT INTO fact (mapping_id, service, fingerprint, key_fingerprint, subject,"
 	" issuer, serial, not_before, not_after, der, problem, subject_line, issuer_line)"
 	" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
@@ -209,25 +214,16 @@ static enum error write_name(struct store *store, int64_t mapping_id, const char
 	return store_run(store, statement, ret_trouble);
 }
 
-/* REPLACE runs no delete trigger, so what stood there before is forgotten here. */
-static enum error write_names(
-	struct store *store, const struct store_fact *fact, struct store_trouble *ret_trouble)
+/* A duplicate that is looked at again still has the fact that said so. INSERT OR REPLACE would have
+ * SQLite copy every page of the table and its indexes aside for each row, and leave the names. */
+static enum error forget_fact(
+	struct store *store, int64_t mapping_id, struct store_trouble *ret_trouble)
 {
-	sqlite3_stmt *statement STORE_RESET = NULL;
-	enum error error = store_prepare(store, STORE_FORGET_NAMES,
-		"DELETE FROM fact_name WHERE mapping_id = ?1", &statement, ret_trouble);
-
-	if (error != OK)
-		return error;
-	if (sqlite3_bind_int64(statement, 1, fact->mapping_id) != SQLITE_OK)
-		return store_failed(store, ret_trouble);
-	error = store_run(store, statement, ret_trouble);
-	for (size_t i = 0; i < fact->name_count && error == OK; i++)
-		error = write_name(store, fact->mapping_id, fact->names[i], ret_trouble);
-	return error;
+	return run_with_id(store, STORE_FORGET_FACT, "DELETE FROM fact WHERE mapping_id = ?1",
+		mapping_id, ret_trouble);
 }
 
-enum error store_settle_pending(
+static enum error write_fact(
 	struct store *store, const struct store_fact *fact, struct store_trouble *ret_trouble)
 {
 	sqlite3_stmt *statement STORE_RESET = NULL;
@@ -238,8 +234,19 @@ enum error store_settle_pending(
 		return error;
 	if (!bind_fact(statement, fact))
 		return store_failed(store, ret_trouble);
-	if ((error = store_run(store, statement, ret_trouble)) != OK ||
-		(error = write_names(store, fact, ret_trouble)) != OK)
+	error = store_run(store, statement, ret_trouble);
+	for (size_t i = 0; i < fact->name_count && error == OK; i++)
+		error = write_name(store, fact->mapping_id, fact->names[i], ret_trouble);
+	return error;
+}
+
+enum error store_settle_pending(
+	struct store *store, const struct store_fact *fact, struct store_trouble *ret_trouble)
+{
+	enum error error;
+
+	if ((error = forget_fact(store, fact->mapping_id, ret_trouble)) != OK ||
+		(error = write_fact(store, fact, ret_trouble)) != OK)
 		return error;
 	return store_drop_pending(store, fact->mapping_id, ret_trouble);
 }

@@ -233,6 +233,9 @@ def test_a_duplicate_comes_into_force_when_the_row_in_its_way_goes(
     assert daemon.reason(alice, "bob") == "account-mismatch"
     mapped.sql(release)
     assert daemon.reason(alice, "bob") == "allowed"
+    # Written down, and not worked out of the queue at each lookup.
+    assert status(mapped, 2) == ("in force", None)
+    assert mapped.rows("SELECT value FROM fact_name WHERE mapping_id = 2") == [{"value": "alice"}]
 
 
 def test_a_lower_id_does_not_displace_the_row_in_force(mapped, daemon, alice, bob):
