@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "account.h"
+#include "hex.h"
 
 #define DATA_NAME "certmap"
 
@@ -24,13 +25,6 @@ static const char variable_mapping[] = "CERTMAP_MAPPING";
 static void free_text(char **text)
 {
 	free(*text);
-}
-
-static void free_data(pam_handle_t *pamh, void *data, int error_status)
-{
-	(void)pamh;
-	(void)error_status;
-	free(data);
 }
 
 static enum error error_of(int code)
@@ -67,18 +61,21 @@ static void copy_text(struct span text, char *buffer)
 	buffer[text.length] = '\0';
 }
 
-static enum error keep_data(pam_handle_t *pamh, const struct session *session)
+/* What tells one certificate from another: as much of its fingerprint as a pointer holds. */
+static void *mark_of(const char *fingerprint)
 {
-	struct session *copy = malloc(sizeof(*copy));
-	int code;
+	uintptr_t mark = 0;
 
-	if (!copy)
-		return ERROR_MEMORY;
-	*copy = *session;
-	code = pam_set_data(pamh, DATA_NAME, copy, free_data);
-	if (code != PAM_SUCCESS)
-		free(copy);
-	return error_of(code);
+	for (size_t i = 0; i < 2 * sizeof(mark); i++)
+		mark = mark << 4 | (uintptr_t)hex_digit((uint8_t)fingerprint[i]);
+	return (void *)mark;
+}
+
+/* The pointer itself is all that is kept: libpam unloads the modules where an application changes
+ * PAM_SERVICE, and pam_end(3) would call a function of ours that is no longer there. */
+static enum error keep_mark(pam_handle_t *pamh, const struct session *session)
+{
+	return error_of(pam_set_data(pamh, DATA_NAME, mark_of(session->fingerprint), NULL));
 }
 
 enum error session_keep(pam_handle_t *pamh, const struct reply *reply)
@@ -94,12 +91,12 @@ enum error session_keep(pam_handle_t *pamh, const struct reply *reply)
 		(err = publish(pamh, variable_fingerprint, reply->fingerprint)) != OK ||
 		(err = publish(pamh, variable_subject, reply->subject)) != OK ||
 		(err = publish(pamh, variable_mapping, span_of_string(session.mapping))) != OK ||
-		(err = keep_data(pamh, &session)) != OK)
+		(err = keep_mark(pamh, &session)) != OK)
 		session_forget(pamh);
 	return err;
 }
 
-static const struct session *find_data(pam_handle_t *pamh)
+static const void *find_mark(pam_handle_t *pamh)
 {
 	const void *data = NULL;
 
@@ -114,7 +111,7 @@ void session_forget(pam_handle_t *pamh)
 	unpublish(pamh, variable_fingerprint);
 	unpublish(pamh, variable_subject);
 	unpublish(pamh, variable_mapping);
-	if (find_data(pamh))
+	if (find_mark(pamh))
 		(void)pam_set_data(pamh, DATA_NAME, NULL, NULL);
 }
 
@@ -160,10 +157,13 @@ enum session_state session_find_published(pam_handle_t *pamh, struct session *re
 
 enum session_state session_find(pam_handle_t *pamh, struct session *ret)
 {
-	const struct session *kept = find_data(pamh);
+	const void *mark = find_mark(pamh);
+	struct session session;
+	const enum session_state state = session_find_published(pamh, &session);
 
-	if (!kept)
-		return session_find_published(pamh, ret);
-	*ret = *kept;
-	return SESSION_FOUND;
+	if (mark && (state != SESSION_FOUND || mark_of(session.fingerprint) != mark))
+		return SESSION_MALFORMED;
+	if (state == SESSION_FOUND)
+		*ret = session;
+	return state;
 }

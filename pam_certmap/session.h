@@ -2,8 +2,9 @@
 /*
  * session.h owns what outlives one PAM call: which account and certificate a login stands for.
  *
- * It is kept twice. As PAM data, for the account phase of the same process; and in the PAM
- * environment, because sshd runs setcred and session in other processes, where PAM data is gone.
+ * It is kept in the PAM environment, because sshd runs setcred and session in other processes,
+ * where PAM data is gone. The account phase of the same process has PAM data as well, which no
+ * other module writes: there the environment must still name the certificate that was found.
  */
 #pragma once
 
@@ -33,8 +34,8 @@ WARN_UNUSED enum error session_keep(pam_handle_t *pamh, const struct reply *repl
 /* Removes all that session_keep() left: nothing may pass from one user of a handle to the next. */
 void session_forget(pam_handle_t *pamh);
 
-/* What is kept: in PAM data, else in the PAM environment; never in the environment of the process.
- * *ret is set with SESSION_FOUND alone. */
+/* What is kept in the PAM environment, never in that of the process, where PAM data does not
+ * contradict it. *ret is set with SESSION_FOUND alone. */
 WARN_UNUSED enum session_state session_find(pam_handle_t *pamh, struct session *ret);
 
 /* The PAM environment alone, which is what the service's session gets. */

@@ -264,6 +264,11 @@ static void do_user(char *argument)
 	set_item(PAM_USER, argument);
 }
 
+static void do_service(char *argument)
+{
+	set_item(PAM_SERVICE, argument);
+}
+
 static void do_rhost(char *argument)
 {
 	set_item(PAM_RHOST, argument);
@@ -585,6 +590,7 @@ static const struct {
 	{ "open", do_open },
 	{ "close", do_close },
 	{ "user", do_user },
+	{ "service", do_service },
 	{ "rhost", do_rhost },
 	{ "tty", do_tty },
 	{ "pamenv", do_pamenv },

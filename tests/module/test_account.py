@@ -174,15 +174,29 @@ def test_environment_that_somebody_else_wrote_is_refused_unasked(pam, changes):
     assert daemon.requests == []
 
 
-def test_pam_data_of_this_process_counts_before_the_environment(pam):
-    """Nobody but the module can write PAM data."""
+@pytest.mark.parametrize("change", [
+    f"CERTMAP_FINGERPRINT={'ff' * 32}", f"CERTMAP_FINGERPRINT={FINGERPRINT[:-1]}0",
+    "CERTMAP_FINGERPRINT", "CERTMAP_ACCOUNT"])
+def test_environment_that_another_module_changed_since_is_refused(pam, change):
+    """Nobody but the module can write PAM data. Its daemon knows no certificate but the one."""
     only_account(pam)
     with pam.says("nobody") as daemon:
-        run = pam.run("start:svc:nobody", "authenticate",
-                      f"pamenv:CERTMAP_FINGERPRINT={'ff' * 32}", "account",
+        run = pam.run("start:svc:nobody", "authenticate", f"pamenv:{change}", "account",
                       environment=CERTIFICATE)
-    assert run.codes == [SUCCESS, SUCCESS]
-    assert daemon.requests[1]["evidence"] == FINGERPRINT.encode()
+    assert run.codes == [SUCCESS, AUTH_ERR]
+    if change.endswith("0"):  # more than PAM data tells apart is for the daemon
+        assert daemon.requests[1]["evidence"] == FINGERPRINT[:-1].encode() + b"0"
+    else:
+        assert len(daemon.requests) == 1
+
+
+def test_environment_that_was_removed_since_is_no_login_of_another_kind(pam):
+    """An account phase without an opinion would let a disabled mapping pass."""
+    only_account(pam)
+    with pam.says("nobody"):
+        run = pam.run("start:svc:nobody", "authenticate", "pamenv:CERTMAP_ACCOUNT",
+                      "pamenv:CERTMAP_FINGERPRINT", "account", environment=CERTIFICATE)
+    assert run.codes == [SUCCESS, AUTH_ERR]
 
 
 def test_refused_second_authenticate_leaves_nothing_for_the_account_phase(pam):

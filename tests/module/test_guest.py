@@ -61,6 +61,16 @@ def test_failures_leave_no_descriptor(pam):
     assert counts[0] == counts[1]
 
 
+def test_service_that_changes_its_name_outlives_the_module(pam):
+    """libpam unloads the modules of the stack before, and pam_end() comes later."""
+    pam.service("source=env:CERT")
+    pam.service("", name="later", lines="account required pam_permit.so\n")
+    with pam.says("nobody"):
+        run = pam.run("start:svc:nobody", "authenticate", "service:later", "account", "end",
+                      environment=CERTIFICATE)
+    assert run.codes == [SUCCESS, SUCCESS]
+
+
 def test_sixteen_threads_get_their_own_user_each(pam):
     pam.service("source=pamenv:CERT user=set timeout=30000")
     with pam.daemon(lambda request: allowed(request, request["evidence"].decode())):
