@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Services whose anchors and lists are kept at a time; a machine has few that use them. */
+/* Services whose anchors and lists are kept at a time: those that have some of their own, of which
+ * a machine has few, and all others together. */
 #define MATERIALS_MAX 8u
 /* Verdicts that are kept; where two certificates meet in a place, the later one stays. */
 #define VERDICTS_MAX 256u
@@ -19,14 +20,14 @@
 
 struct material {
 	bool is_used;
-	char service[SERVICE_BYTES + 1];
+	char scope[SERVICE_BYTES + 1]; /* see scope_of() */
 	struct trust_material *trust;
 	char problem[256]; /* of the first row that could not be used; "": of none */
 };
 
 struct verdict {
 	bool is_used;
-	char service[SERVICE_BYTES + 1];
+	char scope[SERVICE_BYTES + 1];
 	uint8_t fingerprint[MAPPING_FINGERPRINT_BYTES];
 	enum store_revocation revocation;
 	struct trust_verdict trust;
@@ -69,9 +70,17 @@ void assurance_free(struct assurance *assurance)
 	free(assurance);
 }
 
-static bool is_service(const char *name, struct span service)
+/* Who asks names the service, and may name any: with a material for each name, a client could have
+ * long lists read for every one of its lookups. */
+static struct span scope_of(
+	const struct store_question *question, const struct store_answer *answer)
 {
-	return span_is_equal(span_of_string(name), service);
+	return answer->has_own_trust ? question->service : span_of_string("*");
+}
+
+static bool is_scope(const char *name, struct span scope)
+{
+	return span_is_equal(span_of_string(name), scope);
 }
 
 static enum error add_list(
@@ -123,20 +132,23 @@ static enum error take_row(
 	return error;
 }
 
+/* Read for the very service: where it got rows of its own since the question, they are not to be
+ * mixed with those of '*'. The version is another one then, and all of it forgotten at the next. */
 static enum error read_material(struct assurance *assurance, struct store *store,
-	struct span service, struct material **ret, struct store_trouble *ret_trouble)
+	struct span service, struct span scope, struct material **ret,
+	struct store_trouble *ret_trouble)
 {
 	struct material *material = &assurance->materials[assurance->next_material];
 	enum error error;
 
 	trust_material_free(material->trust);
 	*material = (struct material){ 0 };
-	if (service.length > SERVICE_BYTES)
+	if (scope.length > SERVICE_BYTES)
 		return ERROR_TOO_LARGE;
 	if ((error = trust_material_new(&material->trust)) != OK ||
 		(error = store_list_trust(store, service, take_row, material, ret_trouble)) != OK)
 		return error;
-	memcpy(material->service, service.bytes, service.length);
+	memcpy(material->scope, scope.bytes, scope.length);
 	material->is_used = true;
 	assurance->next_material = (assurance->next_material + 1) % MATERIALS_MAX;
 	*ret = material;
@@ -144,33 +156,34 @@ static enum error read_material(struct assurance *assurance, struct store *store
 }
 
 static enum error find_material(struct assurance *assurance, struct store *store,
-	struct span service, struct material **ret, struct store_trouble *ret_trouble)
+	struct span service, struct span scope, struct material **ret,
+	struct store_trouble *ret_trouble)
 {
 	for (size_t i = 0; i < MATERIALS_MAX; i++) {
 		struct material *material = &assurance->materials[i];
 
-		if (material->is_used && is_service(material->service, service)) {
+		if (material->is_used && is_scope(material->scope, scope)) {
 			*ret = material;
 			return OK;
 		}
 	}
-	return read_material(assurance, store, service, ret, ret_trouble);
+	return read_material(assurance, store, service, scope, ret, ret_trouble);
 }
 
 static struct verdict *place_of(
-	struct assurance *assurance, struct span service, const struct mapping *mapping)
+	struct assurance *assurance, struct span scope, const struct mapping *mapping)
 {
 	size_t place = mapping->fingerprint[0];
 
-	for (size_t i = 0; i < service.length; i++)
-		place += service.bytes[i];
+	for (size_t i = 0; i < scope.length; i++)
+		place += scope.bytes[i];
 	return &assurance->verdicts[place % VERDICTS_MAX];
 }
 
-static bool stands(const struct verdict *verdict, struct span service,
-	const struct mapping *mapping, enum store_revocation revocation, int64_t now_sec)
+static bool stands(const struct verdict *verdict, struct span scope, const struct mapping *mapping,
+	enum store_revocation revocation, int64_t now_sec)
 {
-	return verdict->is_used && is_service(verdict->service, service) &&
+	return verdict->is_used && is_scope(verdict->scope, scope) &&
 	       memcmp(verdict->fingerprint, mapping->fingerprint, sizeof verdict->fingerprint) ==
 		       0 &&
 	       verdict->revocation == revocation && now_sec >= verdict->trust.stands_from_sec &&
@@ -209,13 +222,13 @@ static enum error find_der(struct store *store, const struct store_question *que
 }
 
 static enum error find_out(struct assurance *assurance, struct store *store,
-	const struct store_question *question, enum store_revocation revocation,
+	const struct store_question *question, const struct store_answer *answer,
 	const struct mapping *mapping, int64_t now_sec, struct verdict *verdict,
 	struct store_trouble *ret_trouble)
 {
 	const struct trust_rule rule = {
 		.require_client_auth = true,
-		.revocation = rule_of(revocation),
+		.revocation = rule_of(answer->revocation),
 	};
 	uint8_t room[ARMOUR_DER_MAX_BYTES];
 	struct material *material;
@@ -223,15 +236,15 @@ static enum error find_out(struct assurance *assurance, struct store *store,
 	enum error error;
 
 	verdict->is_used = false;
-	if ((error = find_material(assurance, store, question->service, &material, ret_trouble)) !=
-			OK ||
+	if ((error = find_material(assurance, store, question->service, scope_of(question, answer),
+		     &material, ret_trouble)) != OK ||
 		(error = find_der(store, question, mapping, room, &der, ret_trouble)) != OK ||
 		(error = trust_check(material->trust, &rule, der, now_sec, &verdict->trust)) != OK)
 		return error;
-	snprintf(verdict->service, sizeof verdict->service, "%s", material->service);
+	snprintf(verdict->scope, sizeof verdict->scope, "%s", material->scope);
 	memcpy(verdict->fingerprint, mapping->fingerprint, sizeof verdict->fingerprint);
 	snprintf(verdict->problem, sizeof verdict->problem, "%s", material->problem);
-	verdict->revocation = revocation;
+	verdict->revocation = answer->revocation;
 	verdict->is_used = true;
 	return OK;
 }
@@ -269,7 +282,8 @@ enum error assurance_judge(struct assurance *assurance, struct store *store,
 	struct mapping *mapping, int64_t now_sec, const char **ret_concern,
 	struct store_trouble *ret_trouble)
 {
-	struct verdict *verdict = place_of(assurance, question->service, mapping);
+	const struct span scope = scope_of(question, answer);
+	struct verdict *verdict = place_of(assurance, scope, mapping);
 	enum error error = OK;
 
 	/* Any edit may be one of trust. The daemon's own commits are none, and do not count here.
@@ -278,9 +292,9 @@ enum error assurance_judge(struct assurance *assurance, struct store *store,
 		assurance_forget(assurance);
 		assurance->version = store_version(store);
 	}
-	if (!stands(verdict, question->service, mapping, answer->revocation, now_sec))
-		error = find_out(assurance, store, question, answer->revocation, mapping, now_sec,
-			verdict, ret_trouble);
+	if (!stands(verdict, scope, mapping, answer->revocation, now_sec))
+		error = find_out(
+			assurance, store, question, answer, mapping, now_sec, verdict, ret_trouble);
 	if (error != OK)
 		return error;
 	mapping->trust = trust_of(verdict->trust.finding);

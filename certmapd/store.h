@@ -101,6 +101,7 @@ struct store_answer {
 	enum store_revocation revocation;
 	bool delivers_credential;
 	bool is_shadow;
+	bool has_own_trust;     /* where it requires trust: has rows of it beside those of '*' */
 	bool has_pending;       /* some mapping's facts are not worked out yet, */
 	bool has_exact_pending; /* one of the asking service among them */
 	int64_t history_id;     /* of the newest entry; 0: none */

@@ -19,6 +19,8 @@
 	" coalesce(own.revocation, every.revocation),"                                             \
 	" coalesce(own.deliver_credential, every.deliver_credential),"                             \
 	" coalesce(own.shadow, every.shadow),"                                                     \
+	" CASE coalesce(own.require_trust, every.require_trust)"                                   \
+	"  WHEN 1 THEN EXISTS (SELECT 1 FROM trust WHERE service = ?1) ELSE 0 END,"                \
 	" EXISTS (SELECT 1 FROM pending),"                                                         \
 	" EXISTS (SELECT 1 FROM pending WHERE service = ?1),"                                      \
 	" coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'history'), 0),"                  \
@@ -56,6 +58,7 @@ enum find_column {
 	FIND_REVOCATION,
 	FIND_DELIVERS_CREDENTIAL,
 	FIND_IS_SHADOW,
+	FIND_HAS_OWN_TRUST,
 	FIND_HAS_PENDING,
 	FIND_HAS_EXACT_PENDING,
 	FIND_HISTORY_ID,
@@ -151,6 +154,7 @@ static bool read_service(sqlite3_stmt *statement, struct store_answer *answer)
 	       read_revocation(statement, &answer->revocation) &&
 	       store_read_flag(statement, FIND_DELIVERS_CREDENTIAL, &answer->delivers_credential) &&
 	       store_read_flag(statement, FIND_IS_SHADOW, &answer->is_shadow) &&
+	       store_read_flag(statement, FIND_HAS_OWN_TRUST, &answer->has_own_trust) &&
 	       store_read_flag(statement, FIND_HAS_PENDING, &answer->has_pending) &&
 	       store_read_flag(statement, FIND_HAS_EXACT_PENDING, &answer->has_exact_pending) &&
 	       store_read_integer(statement, FIND_HISTORY_ID, 0, INT64_MAX, &answer->history_id);

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from shell_stage import HOUR, Daemon, OpenShell, Refused
+from shell_stage import CA_CONFIG, HOUR, Daemon, OpenShell, Refused
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "module"))
 from pam_stage import AUTH_ERR, CRED_INSUFFICIENT, SUCCESS, Pam  # noqa: E402
@@ -255,6 +255,33 @@ def test_intermediates_and_lists_of_all_count_for_a_service_with_its_own_anchor(
     assert daemon.reason(leaf, "bob") == "revocation-unknown"
     trusting.trust("crl", pki.revocation_list("inter-names", [leaf], issuer="inter") + ".crl")
     assert daemon.reason(leaf, "bob") == "revoked"
+
+
+def processor_sec(daemon):
+    """What the daemon has used of the processor, proc(5)."""
+    stat = pathlib.Path(f"/proc/{daemon.process.pid}/stat").read_text(encoding="ascii")
+    return sum(map(int, stat.rpartition(")")[2].split()[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_name_of_a_service_makes_no_long_list_be_read_again(trusting, daemon, alice, pki):
+    """Any client may name any service; nobody else must wait for what that costs."""
+    (pki.directory / "long.index").write_text("".join(
+        f"R\t491231000000Z\t260101000000Z\t{2 ** 120 + i:032X}\tunknown\t/CN=x\n"
+        for i in range(60000)), encoding="ascii")
+    (pki.directory / "long.cnf").write_text(
+        CA_CONFIG.replace("index.txt", "long.index"), encoding="ascii")
+    pki.openssl("ca", "-batch", "-config", "long.cnf", "-gencrl", "-out", "long.crl")
+    pki.openssl("crl", "-in", "long.crl", "-outform", "DER", "-out", "long.crl.der")
+    trusting.sql("UPDATE service SET revocation = 'require';")
+    trusting.trust("anchor", "ca.pem")
+    trusting.trust("crl", "long.crl.der")
+
+    begun = processor_sec(daemon)
+    assert daemon.reason(alice) == "allowed"
+    once = processor_sec(daemon) - begun
+    for i in range(40):
+        assert daemon.reason(alice, service=f"service-{i}") == "allowed"
+    assert processor_sec(daemon) - begun < 10 * max(once, 0.02)
 
 
 def test_an_intermediate_gives_no_trust(trusting, daemon, alice):
