@@ -220,7 +220,7 @@ enum error store_find(struct store *store, const struct store_question *question
 	sqlite3_stmt *statement STORE_RESET = NULL;
 	struct store_answer answer = { 0 };
 	bool has_row = false;
-	int result;
+	int result = SQLITE_OK;
 	enum error error;
 
 	error = store_prepare(store, find_statements[question->by].slot,
@@ -230,7 +230,9 @@ enum error store_find(struct store *store, const struct store_question *question
 	if (bind_question(statement, question) != SQLITE_OK)
 		return store_failed(store, ret_trouble);
 
-	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
+	/* A name or a key may fit all the mappings that there are, and any client may ask by one:
+	 * that there are more than can be looked at is all there is to know. */
+	while (!answer.has_more && (result = sqlite3_step(statement)) == SQLITE_ROW) {
 		if (!has_row && (error = store_check_version(store, ret_trouble)) != OK)
 			return error;
 		has_row = true;
@@ -238,7 +240,7 @@ enum error store_find(struct store *store, const struct store_question *question
 		if (error != OK)
 			return error;
 	}
-	if (result != SQLITE_DONE)
+	if (result != SQLITE_DONE && !answer.has_more)
 		return store_failed(store, ret_trouble);
 	if (!has_row)
 		return store_explain(

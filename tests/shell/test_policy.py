@@ -284,6 +284,29 @@ def test_a_name_of_a_service_makes_no_long_list_be_read_again(trusting, daemon, 
     assert processor_sec(daemon) - begun < 10 * max(once, 0.02)
 
 
+def test_a_key_that_many_certificates_hold_costs_no_more_than_one_of_them(database, daemon, alice):
+    """Any client may ask by it, also where the service accepts none."""
+    database.sql("BEGIN;" + "".join(
+        "INSERT INTO mapping(account, certificate) "
+        f"VALUES('device-{i}', x'{alice.der[:-4].hex()}{i:08x}');" for i in range(3000)) + "COMMIT;")
+    deadline = time.monotonic() + 30
+    while daemon.reason("alice", kind="name") == "unavailable":
+        assert time.monotonic() < deadline
+    (fact,) = database.rows("SELECT lower(hex(key_fingerprint)) AS key, subject_line, issuer_line "
+                            "FROM fact LIMIT 1;")
+
+    def cost(reason, *evidence, **fields):
+        begun = processor_sec(daemon)
+        for _ in range(100):
+            assert daemon.reason(*evidence, **fields) == reason
+        return processor_sec(daemon) - begun
+
+    one = cost("unmapped", "00" * 32, kind="fingerprint")
+    assert cost("ambiguous", fact["key"], kind="key") < 3 * max(one, 0.05)
+    assert cost("evidence-not-accepted", fact["subject_line"], kind="names",
+                evidence_second=fact["issuer_line"]) < 3 * max(one, 0.05)
+
+
 def test_an_intermediate_gives_no_trust(trusting, daemon, alice):
     trusting.trust("intermediate", "ca.pem")
     assert daemon.reason(alice) == "untrusted-issuer"
