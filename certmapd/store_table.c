@@ -169,6 +169,19 @@ static bool has_more_than_key(const struct store_row *row)
 	return false;
 }
 
+/* A note that somebody made with char(0). As a literal of SQL it would end there. */
+static bool is_text_with_nul(const struct store_cell *cell)
+{
+	return cell->kind == STORE_CELL_TEXT && cell->bytes.length > 0 &&
+	       memchr(cell->bytes.bytes, '\0', cell->bytes.length);
+}
+
+static void append_value(sqlite3_str *sql, const struct store_row *row, size_t i)
+{
+	sqlite3_str_appendf(
+		sql, is_text_with_nul(&row->cells[i]) ? "CAST(?%d AS TEXT)" : "?%d", (int)i + 1);
+}
+
 /* %w doubles the quotes of an identifier: column names come from files. */
 static void append_names(sqlite3_str *sql, const struct store_row *row)
 {
@@ -183,8 +196,10 @@ static char *insert_sql(const struct store_row *row)
 	sqlite3_str_appendf(sql, "INSERT INTO %s (", tables[row->table].name);
 	append_names(sql, row);
 	sqlite3_str_appendall(sql, ") VALUES (");
-	for (size_t i = 0; i < row->count; i++)
-		sqlite3_str_appendf(sql, "%s?%d", i > 0 ? ", " : "", (int)i + 1);
+	for (size_t i = 0; i < row->count; i++) {
+		sqlite3_str_appendall(sql, i > 0 ? ", " : "");
+		append_value(sql, row, i);
+	}
 	sqlite3_str_appendall(sql, ")");
 	return sqlite3_str_finish(sql);
 }
@@ -198,8 +213,8 @@ static void append_pairs(
 	for (size_t i = 0; i < row->count; i++) {
 		if (is_key(&tables[row->table], row->cells[i].name) != keys)
 			continue;
-		sqlite3_str_appendf(
-			sql, "%s\"%w\" = ?%d", separator, row->cells[i].name, (int)i + 1);
+		sqlite3_str_appendf(sql, "%s\"%w\" = ", separator, row->cells[i].name);
+		append_value(sql, row, i);
 		separator = between;
 	}
 }
@@ -224,6 +239,9 @@ static bool bind_cell(sqlite3_stmt *statement, int parameter, const struct store
 	case STORE_CELL_INTEGER:
 		return sqlite3_bind_int64(statement, parameter, cell->number) == SQLITE_OK;
 	case STORE_CELL_TEXT:
+		if (is_text_with_nul(cell))
+			return sqlite3_bind_blob64(statement, parameter, cell->bytes.bytes,
+				       cell->bytes.length, SQLITE_STATIC) == SQLITE_OK;
 		return sqlite3_bind_text64(statement, parameter, (const char *)cell->bytes.bytes,
 			       cell->bytes.length, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK;
 	case STORE_CELL_BLOB:

@@ -544,6 +544,17 @@ def test_sql_comes_back_to_the_same_rows_and_schema_in_the_stock_shell(full, no_
         other.sql(script)
 
 
+def test_sql_cuts_no_text_at_a_nul(full, no_database, room):
+    """quote() and a literal end there."""
+    full.database.sql("UPDATE mapping SET note = 'a' || char(0) || 'b' || char(39) WHERE id = 1;"
+                      "UPDATE trust SET note = char(0);")
+    other = Database(room, no_database.standing)
+    assert other.sql(full("export", "--format", "sql").out) == "wal\n"
+    for table, note in (("mapping", "61006227"), ("trust", "00")):
+        found = f"SELECT typeof(note) || ' ' || hex(note) FROM {table} ORDER BY id LIMIT 1"
+        assert other.value(found) == f"text {note}"
+
+
 def test_sql_holds_uids_and_credentials_only_when_asked(full, no_database, room):
     script = full("export", "--format", "sql").out
     other = Database(room, no_database.standing)
