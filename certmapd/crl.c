@@ -248,19 +248,32 @@ static bool is_signed_by(X509_CRL *list, X509 *issuer)
 	return X509_CRL_verify(list, key) == 1 || X509_CRL_verify(list, key) == 1;
 }
 
+static const struct crl_judgment *find_judgment(const struct crl *crl, const X509 *issuer)
+{
+	for (size_t i = 0; i < CRL_JUDGMENTS; i++)
+		if (crl->judgments[i].issuer == issuer)
+			return &crl->judgments[i];
+	return NULL;
+}
+
 /* The key that verifies, and nothing else, makes it the issuer's: authorities that got a new key
  * keep their name, and both their lists may be here. */
 static enum error check_signature(struct crl *crl, X509 *issuer, bool *ret_is_theirs)
 {
-	if (crl->judged_with != issuer) {
-		ERR_clear_error();
-		crl->judged_with = NULL;
-		crl->is_theirs = is_signed_by(crl->list, issuer);
-		if (!crl->is_theirs && openssl_error_is_memory())
-			return ERROR_MEMORY;
-		crl->judged_with = issuer;
+	const struct crl_judgment *known = find_judgment(crl, issuer);
+	struct crl_judgment judgment = { .issuer = issuer };
+
+	if (known) {
+		*ret_is_theirs = known->is_theirs;
+		return OK;
 	}
-	*ret_is_theirs = crl->is_theirs;
+	ERR_clear_error();
+	judgment.is_theirs = is_signed_by(crl->list, issuer);
+	if (!judgment.is_theirs && openssl_error_is_memory())
+		return ERROR_MEMORY;
+	crl->judgments[crl->next_judgment] = judgment;
+	crl->next_judgment = (crl->next_judgment + 1) % CRL_JUDGMENTS;
+	*ret_is_theirs = judgment.is_theirs;
 	return OK;
 }
 

@@ -14,15 +14,23 @@
 /* For a list that does not say when the next one comes. */
 #define CRL_NO_NEXT_UPDATE INT64_MIN
 
+/* Issuers that a list remembers: the keys and cross-signed certificates of one name. */
+#define CRL_JUDGMENTS 4u
+
+struct crl_judgment {
+	const X509 *issuer; /* borrowed, and only compared */
+	bool is_theirs;
+};
+
 struct crl {
 	X509_CRL *list;
 	ISSUING_DIST_POINT *scope; /* NULL: every certificate of the issuer */
 	int64_t this_update_sec;
 	int64_t next_update_sec; /* or CRL_NO_NEXT_UPDATE; both ends belong to the validity */
-	/* Who was last asked whether the list is theirs: the hash of a list of megabytes is not
-	 * computed for each login. Borrowed, and only compared. */
-	const X509 *judged_with;
-	bool is_theirs;
+	/* Of whom it was asked last whether the list is theirs: the hash of a list of megabytes is
+	 * not computed for each login. */
+	struct crl_judgment judgments[CRL_JUDGMENTS];
+	size_t next_judgment; /* the place that is taken over next */
 };
 
 enum crl_standing {
