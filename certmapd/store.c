@@ -45,10 +45,24 @@ enum error store_explain(struct store_trouble *ret_trouble, const char *format, 
 	return ERROR_STORE;
 }
 
+/* SQLite's own words name the failure alone. A full disk is an I/O error where the -shm file has no
+ * room. */
+static const char *remedy_for(sqlite3 *db, int code)
+{
+	if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
+		return ": restore a backup, as certmapd(8) says";
+	if (code == SQLITE_FULL || (code == SQLITE_IOERR && sqlite3_system_errno(db) == ENOSPC))
+		return ": its file system is full, and nothing was changed: make room";
+	return "";
+}
+
 enum error store_failed(struct store *store, struct store_trouble *ret_trouble)
 {
-	store_explain(ret_trouble, "%s: %s", store->path, sqlite3_errmsg(store->db));
-	switch (sqlite3_extended_errcode(store->db) & 0xff) {
+	const int code = sqlite3_extended_errcode(store->db) & 0xff;
+
+	store_explain(ret_trouble, "%s: %s%s", store->path, sqlite3_errmsg(store->db),
+		remedy_for(store->db, code));
+	switch (code) {
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 		return ERROR_BUSY;
