@@ -11,7 +11,6 @@
 #include "insert.h"
 #include "print.h"
 #include "store_edit.h"
-#include "store_kin.h"
 #include "when.h"
 
 #include <errno.h>
@@ -19,9 +18,6 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-
-/* The one of the certificate, and those of the account, of which any will do. */
-#define RIVALS_MAX 16
 
 struct arguments {
 	struct ctl *ctl;
@@ -135,7 +131,8 @@ static void bind_uid(struct store_new_mapping *mapping)
 		ctl_warn("warning: the account %s can't be looked up: %s", name, strerror(errno));
 	else
 		ctl_warn("warning: there is no account %s on this machine", name);
-	ctl_warn("warning: the mapping is not bound to a uid");
+	ctl_warn("warning: the mapping is not bound to a uid; `certmapctl verify' tells "
+		 "how, once the account is there");
 }
 
 static enum error show(const struct store_status *row, void *context)
@@ -152,62 +149,16 @@ static enum error show(const struct store_status *row, void *context)
 	return OK;
 }
 
-/* Shown before the commit: of a dry run nothing is left to be shown after it. */
 static enum error add(const struct ctl *ctl, struct store *store,
 	const struct store_new_mapping *mapping, struct inserted *ret,
 	struct store_trouble *ret_trouble)
 {
-	bool is_found;
 	enum error error;
 
 	if ((error = edit_begin(ctl, store, ret_trouble)) != OK)
 		return error;
-	if ((error = insert_mapping(store, mapping, ret, ret_trouble)) == OK)
-		error = store_find_status(
-			store, ret->id, show, (void *)ctl, &is_found, ret_trouble);
-	return edit_end(ctl, store, error, ret_trouble);
-}
-
-struct rival {
-	const struct store_new_mapping *mapping;
-	int64_t same_certificate, same_account; /* ids; 0: none */
-};
-
-static enum error take_rival(const struct store_kin *kin, void *context)
-{
-	struct rival *rival = context;
-
-	if (strcmp(kin->service, rival->mapping->service) != 0)
-		return OK;
-	if (kin->kinship == STORE_KIN_CERTIFICATE)
-		rival->same_certificate = kin->id;
-	else if (kin->enabled)
-		rival->same_account = kin->id;
-	return OK;
-}
-
-/* The words of the database are for a shell, and have a SELECT in them to fill in. */
-static void tell_rival(const struct arguments *arguments, struct store *store)
-{
-	const struct store_new_mapping *mapping = &arguments->mapping;
-	const struct store_kin_question question = {
-		.fingerprint = span_of(arguments->fingerprint, FINGERPRINT_BYTES),
-		.service = span_of_string(mapping->service),
-		.account = span_of_string(mapping->account),
-	};
-	struct rival rival = { .mapping = mapping };
-	struct store_trouble trouble;
-
-	if (store_list_kin(store, &question, RIVALS_MAX, take_rival, &rival, &trouble) != OK)
-		return;
-	if (rival.same_certificate != 0)
-		ctl_warn("`certmapctl show id:%" PRId64 "' shows that mapping",
-			rival.same_certificate);
-	else if (rival.same_account != 0 && mapping->enabled)
-		ctl_warn("for the certificate that follows that of mapping %" PRId64
-			 ": `certmapctl renew id:%" PRId64 " FILE'; for one more beside it: "
-			 "`certmapctl service set' raises certificates_per_account",
-			rival.same_account, rival.same_account);
+	error = insert_mapping(store, mapping, ret, ret_trouble);
+	return insert_end(ctl, store, ret, error, show, ret_trouble);
 }
 
 static enum ctl_status run(struct arguments *arguments)
@@ -224,10 +175,9 @@ static enum ctl_status run(struct arguments *arguments)
 	if ((error = ctl_settle(store, &trouble)) != OK ||
 		(error = add(arguments->ctl, store, &arguments->mapping, &inserted, &trouble)) !=
 			OK) {
-		ctl_fail(arguments->ctl, error, &trouble);
-		if (error == ERROR_REFUSED)
-			tell_rival(arguments, store);
-		return CTL_REFUSED;
+		const struct insert_refusal refusal = { error, &trouble, arguments->fingerprint };
+
+		return insert_fail(arguments->ctl, store, &arguments->mapping, &refusal);
 	}
 	if (edit_may_talk(arguments->ctl) && !edit_is_dry(arguments->ctl))
 		puts("Added.");

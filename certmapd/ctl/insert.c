@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* insert.c owns the order of insert, reading and judging. */
+/* insert.c owns the order of insert, reading and judging, and the words for what is in the way. */
 #include "insert.h"
 
+#include "edit.h"
 #include "index.h"
 #include "print.h"
+#include "store_kin.h"
 #include "store_select.h"
 
 #include <inttypes.h>
@@ -13,6 +15,9 @@
 /* The queue was worked off just before, so that this is for the one new mapping. Nobody else can
  * write meanwhile. */
 #define SETTLE_NEW_USEC 200000u
+
+/* The one of the certificate, and those of the account, of which any will do. */
+#define RIVALS_MAX 16
 
 struct row_state {
 	bool is_pending;
@@ -75,6 +80,120 @@ enum error insert_mapping(struct store *store, const struct store_new_mapping *m
 		return error;
 	return store_list_relations(
 		store, ret->id, warn_same_key, (void *)mapping->account, ret_trouble);
+}
+
+enum error insert_end(const struct ctl *ctl, struct store *store, const struct inserted *inserted,
+	enum error error, store_status_taker *show, struct store_trouble *ret_trouble)
+{
+	struct store_trouble ignored;
+	bool is_found;
+
+	if (error == OK && edit_is_dry(ctl))
+		error = store_find_status(
+			store, inserted->id, show, (void *)ctl, &is_found, ret_trouble);
+	error = edit_end(ctl, store, error, ret_trouble);
+	/* Whatever is wrong with the looking: it is added, and that is what is told. */
+	if (error == OK && !edit_is_dry(ctl))
+		(void)!store_find_status(
+			store, inserted->id, show, (void *)ctl, &is_found, &ignored);
+	return error;
+}
+
+/* What is in the way of a mapping, in its own service. */
+struct rival {
+	const struct store_new_mapping *mapping;
+	int64_t same_certificate, same_account; /* ids; 0: none */
+	bool is_enabled, is_own;                /* the one of the same certificate */
+	char account[256];                      /* likewise, printable */
+};
+
+static enum error take_rival(const struct store_kin *kin, void *context)
+{
+	struct rival *rival = context;
+
+	if (strcmp(kin->service, rival->mapping->service) != 0)
+		return OK;
+	if (kin->kinship == STORE_KIN_CERTIFICATE) {
+		rival->same_certificate = kin->id;
+		rival->is_enabled = kin->enabled;
+		rival->is_own = strcmp(kin->account, rival->mapping->account) == 0;
+		print_shown(span_of_string(kin->account), rival->account, sizeof rival->account);
+	} else if (kin->enabled) {
+		rival->same_account = kin->id;
+	}
+	return OK;
+}
+
+static void find_rival(struct store *store, const uint8_t *fingerprint, struct rival *rival)
+{
+	const struct store_kin_question question = {
+		.fingerprint = span_of(fingerprint, STORE_FINGERPRINT_BYTES),
+		.service = span_of_string(rival->mapping->service),
+		.account = span_of_string(rival->mapping->account),
+	};
+	struct store_trouble trouble;
+
+	/* Then the words of the database stand alone. */
+	(void)!store_list_kin(store, &question, RIVALS_MAX, take_rival, rival, &trouble);
+}
+
+/* Whatever else the schema refuses has nothing to do with other mappings. */
+static bool is_about_rival(const char *words)
+{
+	return strstr(words, "is mapped already") || strstr(words, "duplicate of mapping") ||
+	       strstr(words, "has its enabled certificate");
+}
+
+static void tell_same_certificate(const struct rival *rival)
+{
+	ctl_warn("this certificate is mapped already for this service: mapping %" PRId64 " of %s "
+		 "holds it%s: `certmapctl show id:%" PRId64 "' shows it; nothing was changed",
+		rival->same_certificate, rival->account,
+		rival->is_enabled ? "" : ", and is disabled", rival->same_certificate);
+	if (rival->is_own && !rival->is_enabled)
+		ctl_warn("`certmapctl enable id:%" PRId64 "' puts it into force again",
+			rival->same_certificate);
+	else if (!rival->is_own)
+		ctl_warn("for another account, `certmapctl remove id:%" PRId64 "' first",
+			rival->same_certificate);
+}
+
+static void tell_same_account(const struct rival *rival)
+{
+	char service[128];
+
+	ctl_warn("for the certificate that follows that of mapping %" PRId64
+		 ": `certmapctl renew id:%" PRId64 " FILE'; for one more beside it: "
+		 "`certmapctl service set '%s' certificates_per_account=2'",
+		rival->same_account, rival->same_account,
+		print_shown(span_of_string(rival->mapping->service), service, sizeof service));
+}
+
+size_t insert_words_length(const char *words)
+{
+	const char *statement = strstr(words, " It is: SELECT ");
+
+	return statement ? (size_t)(statement - words) : strlen(words);
+}
+
+enum ctl_status insert_fail(const struct ctl *ctl, struct store *store,
+	const struct store_new_mapping *mapping, const struct insert_refusal *refusal)
+{
+	struct rival rival = { .mapping = mapping };
+	struct store_trouble words = *refusal->trouble;
+
+	if (refusal->error == ERROR_REFUSED && is_about_rival(words.text))
+		find_rival(store, refusal->fingerprint, &rival);
+	if (rival.same_certificate != 0) {
+		tell_same_certificate(&rival);
+		return CTL_REFUSED;
+	}
+	if (rival.same_account != 0)
+		words.text[insert_words_length(words.text)] = '\0';
+	ctl_fail(ctl, refusal->error, &words);
+	if (rival.same_account != 0 && mapping->enabled)
+		tell_same_account(&rival);
+	return CTL_REFUSED;
 }
 
 void insert_warn_pending(const struct inserted *inserted)

@@ -233,9 +233,6 @@ static enum error stage(const struct arguments *arguments, struct store *store,
 	if (error == OK)
 		error = insert_mapping(store, &mapping, ret, ret_trouble);
 	free(note);
-	if (error == OK)
-		error = store_find_status(
-			store, ret->id, show, arguments->ctl, &is_found, ret_trouble);
 	return error;
 }
 
@@ -268,7 +265,19 @@ static enum error renew(const struct arguments *arguments, struct store *store,
 	if (error != OK)
 		return error;
 	error = stage(arguments, store, old, file, ret, ret_trouble);
-	return edit_end(arguments->ctl, store, error, ret_trouble);
+	return insert_end(arguments->ctl, store, ret, error, show, ret_trouble);
+}
+
+static enum ctl_status fail(const struct arguments *arguments, struct store *store,
+	const struct store_choice *old, const struct insert_refusal *refusal)
+{
+	/* Not one that would be enabled: whoever renews has found the other one. */
+	const struct store_new_mapping mapping = {
+		.service = old->service,
+		.account = old->account,
+	};
+
+	return insert_fail(arguments->ctl, store, &mapping, refusal);
 }
 
 static enum ctl_status run(
@@ -299,7 +308,8 @@ static enum ctl_status run(
 	}
 	error = renew(arguments, store, &selected.choices[0], file, &inserted, &trouble);
 	if (error != OK)
-		return ctl_fail(arguments->ctl, error, &trouble);
+		return fail(arguments, store, &selected.choices[0],
+			&(struct insert_refusal){ error, &trouble, file->facts.fingerprint });
 	tell(arguments, &selected.choices[0]);
 	insert_warn_pending(&inserted);
 	return CTL_DONE;

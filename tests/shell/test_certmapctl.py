@@ -300,7 +300,11 @@ def test_add_brings_the_words_of_the_schema(tool, alice, bob):
     assert "is mapped already for this service" in tool.refuses("add", "daemon", alice.path)
     assert "has its enabled certificate" in tool.refuses("add", ACCOUNT, bob.path)
     assert "lower case" in tool.refuses("add", "daemon", bob.path, "--service", "SSHD")
-    # And by number and verb what stands in the way.
+    # And by number and verb what stands in the way, without a SELECT to fill in.
+    for path, account in ((alice.path, "daemon"), (bob.path, ACCOUNT)):
+        assert "SELECT" not in tool.refuses("add", account, path)
+    # What is wrong beside that is said first.
+    assert "account must be" in tool.refuses("add", "a:b", alice.path)
     assert "`certmapctl show id:1'" in tool.refuses("add", "daemon", alice.path)
     assert "`certmapctl renew id:1 FILE'" in tool.refuses("add", ACCOUNT, bob.path)
     tool("add", ACCOUNT, bob.path, "--service", "svc")
@@ -311,7 +315,17 @@ def test_add_brings_the_words_of_the_schema(tool, alice, bob):
 def test_add_refuses_the_same_certificate_in_another_form(tool, alice):
     tool("add", ACCOUNT, alice.path)
     said = tool.refuses("add", "daemon", alice.der_path)
-    assert "duplicate of mapping 1" in said and "nothing was added" in said
+    assert f"mapping 1 of {ACCOUNT} holds it" in said and "nothing was changed" in said
+
+
+def test_add_tells_the_account_s_own_mapping_from_another_certificate_in_the_way(tool, alice):
+    """Neither a renewal nor a second device: it is there."""
+    tool("add", ACCOUNT, alice.path)
+    for path in (alice.path, alice.der_path, alice.base64_path):
+        said = tool.refuses("add", ACCOUNT, path)
+        assert f"mapping 1 of {ACCOUNT} holds it" in said and "renew" not in said
+    tool("disable", "1")
+    assert "`certmapctl enable id:1'" in tool.refuses("add", ACCOUNT, alice.path)
 
 
 def test_add_settles_older_mappings_first(tool, alice):
@@ -319,7 +333,7 @@ def test_add_settles_older_mappings_first(tool, alice):
     tool.database.map(alice)
     before = tool.database.value("SELECT count(*) FROM mapping")
     said = tool("add", "daemon", alice.path, status=1).err
-    assert "duplicate of mapping 1" in said
+    assert "mapping 1 of" in said
     assert tool.database.value("SELECT count(*) FROM mapping") == before
     assert tool.database.value("SELECT state FROM mapping_status") == "in force"
 
@@ -623,8 +637,11 @@ def test_add_on_a_full_disk_loses_nothing(small_disk, database, alice, bob):
     tool("add", ACCOUNT, alice.path)
     before = dump(database)
     filler = fill(small_disk)
-    done = tool("add", "daemon", bob.path, status=1)
-    assert "added" not in done.out and done.err != ""
+    for words in (("add", "daemon", bob.path), ("renew", ACCOUNT, bob.path, "--now")):
+        done = tool(*words, status=1)
+        # Not a word as if it were there.
+        assert done.out == ""
+        assert "full" in done.err and "make room" in done.err and "nothing was changed" in done.err
     filler.unlink()
     assert dump(database) == before
     tool("add", "daemon", bob.path)

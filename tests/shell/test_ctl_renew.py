@@ -95,7 +95,15 @@ def test_the_same_certificate_is_no_renewal(mapped, alice, form):
 def test_a_certificate_that_is_mapped_already_is_none(mapped, bob):
     mapped("add", "other", bob.path, "--no-uid")
     assert "mapped already" in mapped.refuses("renew", ACCOUNT, bob.path)
-    assert "duplicate of mapping 2" in mapped.refuses("renew", ACCOUNT, bob.der_path)
+    for path in (bob.path, bob.der_path):
+        said = mapped.refuses("renew", ACCOUNT, path)
+        assert "mapping 2 of other holds it" in said and "SELECT" not in said
+
+
+def test_the_account_s_own_disabled_certificate_is_enabled_and_not_renewed(mapped, alice, new):
+    mapped("renew", ACCOUNT, new.path, "--now")
+    said = mapped.refuses("renew", ACCOUNT, alice.path)
+    assert "mapping 1" in said and "disabled" in said and "`certmapctl enable id:1'" in said
 
 
 def test_a_second_staging_names_the_first_and_the_remedies(mapped, new, bob):
