@@ -325,6 +325,23 @@ static struct span to_plain(struct span bytes, uint8_t *buffer, bool *ret_is_mar
 	return bytes;
 }
 
+/* What the armour found, and what a person does about it. */
+static const char *finding_words(enum armour_finding finding)
+{
+	if (finding == ARMOUR_TWO_CERTIFICATES)
+		return "two certificates in one text: leave that of the client alone in the file; "
+		       "`openssl x509 -in FILE -out alice.pem' writes the first of them";
+	if (finding == ARMOUR_PRIVATE_KEY)
+		return "a private key: only the certificate belongs here; where there is one "
+		       "beside the key, `openssl x509 -in FILE -out alice.pem' writes it alone";
+	if (finding == ARMOUR_NOT_A_CERTIFICATE)
+		return "not a certificate in any known form: DER, PEM, base64 in one line, or "
+		       "PKCS#7 (.p7b)";
+	if (finding == ARMOUR_TRUNCATED)
+		return "truncated: the certificate is longer than what is there; copy it again";
+	return armour_finding_text(finding);
+}
+
 /* What the armour found is said where there is no better name. */
 static enum error name_it(
 	struct span bytes, struct span der, const char *otherwise, char *ret_problem)
@@ -379,14 +396,14 @@ static enum error open_plain(
 			bytes, span_of(der, length), der, ret_length, ret_is_whole, ret_problem);
 	*ret_is_whole = false;
 	if (finding == ARMOUR_EMPTY || finding == ARMOUR_TOO_LARGE || finding == ARMOUR_PRIVATE_KEY)
-		return say(ret_problem, armour_finding_text(finding));
+		return say(ret_problem, finding_words(finding));
 	/* BER too: programs that stream leave lengths open. */
 	error = begins_with(bytes, SEQUENCE)
 			? open_pkcs7(bytes, der, ret_length, &is_pkcs7, ret_problem)
 			: open_pkcs7_pem(bytes, der, ret_length, &is_pkcs7, ret_problem);
 	if (error != OK || is_pkcs7)
 		return error;
-	return name_it(bytes, bytes, armour_finding_text(finding), ret_problem);
+	return name_it(bytes, bytes, finding_words(finding), ret_problem);
 }
 
 enum error enrolment_open(struct span bytes, uint8_t *der, size_t *ret_length, bool *ret_is_whole,

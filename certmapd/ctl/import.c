@@ -172,8 +172,9 @@ static const struct argp parser = {
 	.children = ctl_change_children,
 	.args_doc = "SOURCE",
 	.doc = "Maps many certificates at once: all of them, or none.\v"
-	       "SOURCE is a directory of ACCOUNT.pem (or .cer, .crt, .der, .b64), a CSV file whose "
-	       "first row names the columns (account, certificate or certificate_file, service, "
+	       "SOURCE is a directory of ACCOUNT.pem (or .cer, .crt, .der, .b64, .p7b), a CSV file "
+	       "whose first row names the columns (account, certificate or certificate_file, "
+	       "service, "
 	       "enabled, valid_from, valid_until, note ...), JSON as `certmapctl export' writes "
 	       "it, or applicationHost.config of IIS with its oneToOneMappings. Each row is "
 	       "reported. A mapping that is there already is left as it is.",

@@ -125,8 +125,9 @@ __attribute__((format(printf, 2, 3))) struct import_row *import_add_row(
 void import_forget_rows(struct import *import, size_t first);
 /* Sets a text of a row. ERROR_MEMORY. */
 WARN_UNUSED enum error import_set(char **text, struct span value);
-/* Reads the certificate of a row in any of the forms that people have. */
-WARN_UNUSED enum error import_set_certificate(struct import_row *row, struct span stored);
+/* Reads the certificate of a row in any of the forms that `add' takes; what it is else, the row
+ * says by its name. */
+WARN_UNUSED enum error import_set_certificate(struct import_row *row, struct span bytes);
 /* The same from a file; a relative name begins at this directory, which may be AT_FDCWD. */
 WARN_UNUSED enum error import_read_certificate(
 	struct import_row *row, int directory, const char *name);

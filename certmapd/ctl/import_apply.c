@@ -6,6 +6,8 @@
  */
 #include "import.h"
 
+#include "insert.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +36,7 @@ struct run {
 	struct import_plan *plan;
 	struct store_trouble *trouble;
 	struct import_row **by_id; /* the rows in the order of the input's ids */
-	size_t done;
+	size_t done, crowded;
 };
 
 static void tell_progress(struct run *run)
@@ -42,6 +44,11 @@ static void tell_progress(struct run *run)
 	import_progress(run->import, "writing", ++run->done,
 		run->plan->counts[IMPORT_ADDED] + run->plan->counts[IMPORT_CHANGED]);
 }
+
+/* The words of the schema when an account has as many as it may. */
+#define CROWDED_WORDS "this account has its enabled certificate"
+/* Each of these looks through all rows. */
+#define CROWDED_MAX 100u
 
 /* What the database has against a row is told with the row, and the others are tried as well. */
 static enum error put_up_with(
@@ -51,8 +58,46 @@ static enum error put_up_with(
 		return error;
 	*result = IMPORT_REFUSED;
 	free(*detail);
-	*detail = strdup(run->trouble->text);
+	*detail = strndup(run->trouble->text, insert_words_length(run->trouble->text));
 	return *detail ? OK : ERROR_MEMORY;
+}
+
+/* The enabled mapping of the same account and service that was written before; NULL: it stood in
+ * the database. */
+static const struct import_row *find_occupant(struct run *run, const struct import_row *row)
+{
+	const struct import *import = run->import;
+
+	if (run->crowded++ >= CROWDED_MAX)
+		return NULL;
+	for (size_t i = 0; i < import->row_count; i++) {
+		const struct import_row *other = &import->rows[i];
+
+		if (other != row && other->mapping_id != 0 && other->result != IMPORT_REFUSED &&
+			(!other->enabled.is_given || other->enabled.value != 0) &&
+			strcmp(other->service, row->service) == 0 &&
+			strcmp(other->account, row->account) == 0)
+			return other;
+	}
+	return NULL;
+}
+
+/* Which mapping is in the way, in place of the SELECT that would show it to a shell. */
+static void name_occupant(struct run *run, struct import_row *row)
+{
+	const struct import_row *occupant;
+
+	if (row->result != IMPORT_REFUSED || !row->detail ||
+		strncmp(row->detail, CROWDED_WORDS, strlen(CROWDED_WORDS)) != 0)
+		return;
+	occupant = find_occupant(run, row);
+	free(row->detail);
+	row->detail = NULL;
+	import_remark(&row->detail,
+		"its account has an enabled certificate in this service already, %s%s: "
+		"--certificates-per-account raises its certificates_per_account",
+		occupant ? "that of " : "which `certmapctl list --account' shows",
+		occupant ? occupant->origin : "");
 }
 
 static void add_cell(struct store_row *row, const char *name, struct store_cell cell)
@@ -144,7 +189,9 @@ static enum error insert(struct run *run, struct import_row *row)
 	if (!add_staging(run, row, &cells))
 		return OK;
 	error = store_insert_row(run->store, &cells, &row->mapping_id, run->trouble);
-	return put_up_with(run, error, &row->result, &row->detail);
+	error = put_up_with(run, error, &row->result, &row->detail);
+	name_occupant(run, row);
+	return error;
 }
 
 static enum error update(struct run *run, struct import_row *row)
@@ -158,7 +205,9 @@ static enum error update(struct run *run, struct import_row *row)
 	if (!add_staging(run, row, &cells))
 		return OK;
 	error = store_update_row(run->store, &cells, &is_found, run->trouble);
-	return put_up_with(run, error, &row->result, &row->detail);
+	error = put_up_with(run, error, &row->result, &row->detail);
+	name_occupant(run, row);
+	return error;
 }
 
 /* Not in force, and nothing that could come into force by itself. */

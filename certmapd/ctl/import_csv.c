@@ -40,7 +40,8 @@ static void take_header_cell(struct reading *reading, struct span value)
 	/* Cut there, it could be another column's name. */
 	if (span_is_present(value) && memchr(value.bytes, '\0', value.length)) {
 		snprintf(reading->problem, sizeof reading->problem,
-			"the name of column %zu holds a NUL", reading->column_count + 1);
+			"the name of column %zu holds a NUL: is it UTF-16? Save it as UTF-8",
+			reading->column_count + 1);
 		return;
 	}
 	if (import_set(&reading->columns[reading->column_count++],

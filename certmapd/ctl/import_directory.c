@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const suffixes[] = { ".pem", ".cer", ".crt", ".der", ".b64" };
+static const char *const suffixes[] = { ".pem", ".cer", ".crt", ".der", ".b64", ".p7b", ".p7c" };
 
 /* The length of the account's name; 0: no certificate by its name. */
 static size_t account_length(const char *name)
@@ -27,14 +27,24 @@ static size_t account_length(const char *name)
 	return 0;
 }
 
+/* Windows' wizard offers to export the key as well, and then writes this. */
+static const char *why_left_out(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	if (dot && (strcasecmp(dot, ".pfx") == 0 || strcasecmp(dot, ".p12") == 0))
+		return "left out: PKCS#12 holds the private key too; `openssl pkcs12 -in FILE "
+		       "-clcerts -nokeys -out ACCOUNT.pem' takes the certificate out";
+	return "left out: the name is not ACCOUNT.pem, .cer, .crt, .der, .b64, .p7b or .p7c";
+}
+
 static void take_file(struct import *import, int directory, const char *name)
 {
 	const size_t length = account_length(name);
 	struct import_row *row;
 
 	if (length == 0) {
-		import_note(import, name,
-			"left out: the name is not ACCOUNT.pem, .cer, .crt, .der or .b64");
+		import_note(import, name, "%s", why_left_out(name));
 		return;
 	}
 	row = import_add_row(import, "%s", name);

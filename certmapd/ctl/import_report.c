@@ -33,6 +33,16 @@ struct line {
 	int64_t id; /* 0: none */
 };
 
+/* Of what would have been done, had nothing been refused: nothing was. */
+static const char *result_text(const struct import_plan *plan, enum import_result result)
+{
+	if (plan->counts[IMPORT_REFUSED] > 0 && result == IMPORT_ADDED)
+		return "not added";
+	if (plan->counts[IMPORT_REFUSED] > 0 && result == IMPORT_CHANGED)
+		return "not changed";
+	return import_result_text(result);
+}
+
 typedef enum error line_taker(const struct line *line, void *context);
 
 static bool is_dull(const struct import *import, enum import_result result)
@@ -40,13 +50,14 @@ static bool is_dull(const struct import *import, enum import_result result)
 	return import->is_quiet && (result == IMPORT_ADDED || result == IMPORT_UNCHANGED);
 }
 
-static enum error tell_rows(const struct import *import, line_taker *take, void *context)
+static enum error tell_rows(const struct import *import, const struct import_plan *plan,
+	line_taker *take, void *context)
 {
 	enum error error = OK;
 
 	for (size_t i = 0; i < import->row_count && error == OK; i++) {
 		const struct import_row *row = &import->rows[i];
-		const struct line line = { import_result_text(row->result), "mapping", row->account,
+		const struct line line = { result_text(plan, row->result), "mapping", row->account,
 			row->service, row->origin, row->detail, row->mapping_id };
 
 		if (!is_dull(import, row->result) || row->detail)
@@ -55,7 +66,8 @@ static enum error tell_rows(const struct import *import, line_taker *take, void 
 	return error;
 }
 
-static enum error tell_objects(const struct import *import, line_taker *take, void *context)
+static enum error tell_objects(const struct import *import, const struct import_plan *plan,
+	line_taker *take, void *context)
 {
 	enum error error = OK;
 
@@ -66,7 +78,7 @@ static enum error tell_objects(const struct import *import, line_taker *take, vo
 		const struct store_cell *account = store_row_cell(&object->row, "account");
 		char service_text[CELL_MAX_BYTES], account_text[CELL_MAX_BYTES];
 		const struct line line = {
-			.result = import_result_text(object->result),
+			.result = result_text(plan, object->result),
 			.object = store_table_name(object->row.table),
 			.service = name || service
 					   ? print_shown(name ? name->bytes : service->bytes,
@@ -88,12 +100,15 @@ static enum error tell_objects(const struct import *import, line_taker *take, vo
 static enum error tell_missing(const struct import *import, const struct import_plan *plan,
 	line_taker *take, void *context)
 {
+	const char *fate = import->removes_missing ? "removed" : "disabled";
 	enum error error = OK;
 
+	if (plan->counts[IMPORT_REFUSED] > 0)
+		fate = import->removes_missing ? "not removed" : "not disabled";
 	for (size_t i = 0; i < plan->missing_count && error == OK; i++) {
 		const struct import_missing *missing = &plan->missing[i];
 		const struct line line = { "missing", "mapping", missing->account, missing->service,
-			NULL, import->removes_missing ? "removed" : "disabled", missing->id };
+			NULL, fate, missing->id };
 
 		error = take(&line, context);
 	}
@@ -105,8 +120,8 @@ static enum error tell_all(const struct import *import, const struct import_plan
 {
 	enum error error;
 
-	if ((error = tell_objects(import, take, context)) != OK ||
-		(error = tell_rows(import, take, context)) != OK ||
+	if ((error = tell_objects(import, plan, take, context)) != OK ||
+		(error = tell_rows(import, plan, take, context)) != OK ||
 		(error = tell_missing(import, plan, take, context)) != OK)
 		return error;
 	for (size_t i = 0; i < import->note_count && error == OK; i++) {

@@ -2,6 +2,7 @@
 /* import_rows.c owns the memory of an import, and the reading of each row's certificate. */
 #include "import.h"
 
+#include "enrolment.h"
 #include "print.h"
 #include "store_pending.h"
 
@@ -127,12 +128,34 @@ void import_refuse(struct import_row *row, const char *format, ...)
 	row->detail = length < 0 ? NULL : text;
 }
 
-enum error import_set_certificate(struct import_row *row, struct span stored)
+/* What is stored as it came is taken first, and fast: of other things there are few. *ret_problem,
+ * where it is not empty: why not. */
+static enum error open_certificate(struct span bytes, uint8_t der[ARMOUR_DER_MAX_BYTES],
+	size_t *ret_length, struct certificate_facts *ret_facts,
+	char ret_problem[static ENROLMENT_PROBLEM_BYTES])
+{
+	const char *problem = NULL;
+	bool is_whole;
+	enum error error;
+
+	ret_problem[0] = '\0';
+	if (armour_open_stored(bytes, der, ARMOUR_DER_MAX_BYTES, ret_length) == ARMOUR_OPENED &&
+		((error = certificate_read(span_of(der, *ret_length), ret_facts, &problem)) != OK ||
+			!problem))
+		return error;
+	if ((error = enrolment_open(bytes, der, ret_length, &is_whole, ret_problem)) != OK ||
+		ret_problem[0] != '\0' ||
+		(error = certificate_read(span_of(der, *ret_length), ret_facts, &problem)) != OK)
+		return error;
+	snprintf(ret_problem, ENROLMENT_PROBLEM_BYTES, "%s", problem ? problem : "");
+	return OK;
+}
+
+enum error import_set_certificate(struct import_row *row, struct span bytes)
 {
 	static uint8_t der[ARMOUR_DER_MAX_BYTES];
 	struct certificate_facts facts;
-	const char *problem = NULL;
-	enum armour_finding finding;
+	char problem[ENROLMENT_PROBLEM_BYTES];
 	enum error error;
 	size_t length;
 
@@ -141,14 +164,9 @@ enum error import_set_certificate(struct import_row *row, struct span stored)
 		import_refuse(row, "it has more than one certificate");
 		return OK;
 	}
-	finding = armour_open_stored(stored, der, sizeof der, &length);
-	if (finding != ARMOUR_OPENED) {
-		import_refuse(row, "%s", armour_finding_text(finding));
-		return OK;
-	}
-	if ((error = certificate_read(span_of(der, length), &facts, &problem)) != OK)
+	if ((error = open_certificate(bytes, der, &length, &facts, problem)) != OK)
 		return error;
-	if (problem) {
+	if (problem[0] != '\0') {
 		import_refuse(row, "%s", problem);
 		return OK;
 	}

@@ -13,7 +13,7 @@ import tempfile
 import pytest
 
 from ctl_stage import ACCOUNT, Tool, ctl, dump, on_terminal
-from shell_stage import CERTMAPCTL, NOBODY, Database, Refused
+from shell_stage import CERTMAPCTL, NOBODY, Database, Refused, run
 
 COLUMNS = "id, service, account, enabled, replaces, staged_until, valid_from, valid_until, note"
 
@@ -103,9 +103,70 @@ def test_one_bad_file_stops_all_and_each_row_is_reported(tool, three_files, alic
     before = dump(tool.database)
     said = report(tool, three_files, status=1)
     assert dump(tool.database) == before
-    assert said["mallory.pem"] == ("refused", "a private key: only the certificate belongs here")
+    assert said["mallory.pem"][0] == "refused" and "a private key" in said["mallory.pem"][1]
     assert said["empty.pem"][0] == said["pipe.pem"][0] == "refused"
-    assert said["alice.pem"][0] == "added"
+    assert said["alice.pem"][0] == "not added"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-8"])
+def test_a_directory_takes_the_text_that_windows_writes(tool, room, alice, encoding):
+    (room / "alice.cer").write_bytes(
+        ("\ufeff" + alice.pem.replace("\n", "\r\n")).encode(encoding))
+    tool("import", room)
+    assert tool.database.value("SELECT hex(certificate) FROM mapping") == der(alice).hex().upper()
+
+
+def test_a_directory_and_a_list_take_the_client_s_certificate_out_of_pkcs7(tool, pki, room, alice,
+                                                                           bob):
+    for name, certificate in (("alice.p7b", alice), ("bob.p7c", bob)):
+        run("openssl", "crl2pkcs7", "-nocrl", "-certfile", certificate.path, "-certfile",
+            pki.root.path, "-outform", "DER", "-out", room / name)
+    tool("import", room)
+    assert accounts(tool) == ["alice", "bob"]
+    (room / "list.csv").write_text("account,certificate_file,service\nalice,alice.p7b,ftp\n")
+    tool("import", room / "list.csv")
+    assert accounts(tool) == ["alice", "bob", "alice"]
+
+
+def test_a_file_that_is_something_else_is_called_by_its_name_in_an_import(tool, room, alice, bob):
+    pfx = ("-export", "-in", alice.path, "-inkey", alice.key_path, "-passout", "pass:x")
+    run("openssl", "pkcs12", *pfx, "-out", room / "alice.cer")
+    run("openssl", "pkcs12", *pfx, "-out", room / "left.pfx")
+    run("openssl", "req", "-new", "-key", alice.key_path, "-subj", "/CN=x", "-out",
+        room / "bob.cer")
+    (room / "carol.pem").write_text(alice.pem + bob.pem)
+    said = report(tool, room, status=1)
+    assert "PKCS#12" in said["alice.cer"][1] and "openssl pkcs12" in said["alice.cer"][1]
+    assert said["left.pfx"][0] == "note" and "openssl pkcs12" in said["left.pfx"][1]
+    assert "certificate request" in said["bob.cer"][1]
+    assert "two certificates" in said["carol.pem"][1] and "openssl x509" in said["carol.pem"][1]
+
+
+def test_a_list_in_utf_16_is_named_as_such(tool, room, alice):
+    """As PowerShell's > writes it."""
+    (room / "list.csv").write_bytes(
+        f"account,certificate\nalice,{one_line(alice)}\n".encode("utf-16"))
+    said = tool.refuses("import", room / "list.csv")
+    assert "UTF-16" in said and "Save it as UTF-8" in said
+
+
+def test_whoever_has_a_certificate_already_is_told_where_it_comes_from(tool, room, alice, bob,
+                                                                       carol):
+    """And not by a SELECT to fill in, which shows nothing of what the source itself says."""
+    tool("add", "bob", bob.path, "--service", "ftp", "--no-uid")
+    (room / "list.csv").write_text("account,service,certificate\n" + "".join(
+        f"{account},ftp,{one_line(certificate)}\n"
+        for account, certificate in (("alice", alice), ("alice", bob), ("bob", carol))))
+    said = report(tool, room / "list.csv", status=1)
+    assert said["row 2"][0] == "not added"
+    assert "--sync" in said["row 3"][1]
+    assert "certmapctl list" in said["row 4"][1] and "SELECT" not in said["row 4"][1]
+    (room / "list.csv").write_text("account,service,certificate\n" + "".join(
+        f"alice,ftp,{one_line(certificate)}\n" for certificate in (alice, carol)))
+    said = report(tool, room / "list.csv", status=1)
+    assert "that of row 2" in said["row 3"][1]
+    assert "--certificates-per-account" in said["row 3"][1]
+    tool("import", room / "list.csv", "--certificates-per-account", "2")
 
 
 def test_files_that_name_no_account_are_named(tool, three_files):
