@@ -126,10 +126,28 @@ static void report_unbound(
 		"it is not bound to the uid of %s", account->pw_name);
 }
 
+static const char *rename_remedy(int64_t id, char ret[NAME_MAX_BYTES])
+{
+	snprintf(ret, NAME_MAX_BYTES,
+		"Remove the mapping, before the name is given to somebody else. Where the account "
+		"was renamed: UPDATE mapping SET account = 'NEW' WHERE id = %" PRId64 ";",
+		id);
+	return ret;
+}
+
+static const char *uid_remedy(int64_t id, const struct passwd *account, char ret[NAME_MAX_BYTES])
+{
+	snprintf(ret, NAME_MAX_BYTES,
+		"Remove it if the name is somebody else's. If the same person has another uid: "
+		"UPDATE mapping SET account_uid = %u WHERE id = %" PRId64 ";",
+		(unsigned)account->pw_uid, id);
+	return ret;
+}
+
 static void check_account(
 	const struct look *look, const char *thing, const struct store_status *row)
 {
-	char name[NAME_MAX_BYTES];
+	char name[NAME_MAX_BYTES], remedy[NAME_MAX_BYTES];
 	const struct passwd *account;
 
 	errno = 0;
@@ -139,14 +157,14 @@ static void check_account(
 			"the account %s can't be looked up: %s", name, strerror(errno));
 	else if (!account)
 		verify_report(look->verify, VERIFY_WARNING, thing,
-			"Remove the mapping, before the name is given to somebody else.",
+			rename_remedy(row->number[STATUS_ID], remedy),
 			"the account %s does not exist", name);
 	else if (span_is_present(row->text[STATUS_ACCOUNT_UID]) &&
 		 row->number[STATUS_ACCOUNT_UID] != account->pw_uid)
 		verify_report(look->verify, VERIFY_ERROR, thing,
-			"Remove it, and map the certificate anew if it is this account's.",
+			uid_remedy(row->number[STATUS_ID], account, remedy),
 			"%s has uid %u, and was mapped with uid %" PRId64 ": the name is somebody "
-			"else's by now",
+			"else's by now, or the uid was changed",
 			name, (unsigned)account->pw_uid, row->number[STATUS_ACCOUNT_UID]);
 	else if (account->pw_uid == 0)
 		verify_report(look->verify, VERIFY_WARNING, thing,
@@ -343,7 +361,10 @@ void verify_database(struct verify *verify)
 
 	if (error == OK)
 		error = look_at(&look, store, &trouble);
-	if (error != OK)
+	if (error == ERROR_STORE && ctl_is_forbidden(ctl))
+		verify_report(verify, VERIFY_ERROR, ctl->database, "Run certmapctl as root.",
+			"this user may not use it");
+	else if (error != OK)
 		verify_report(verify, VERIFY_ERROR, ctl->database,
 			"Until then nobody is let in by certmap.", "%s",
 			trouble.text[0] ? trouble.text : error_text(error));

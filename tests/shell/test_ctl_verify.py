@@ -87,6 +87,29 @@ def test_the_remedy_for_an_unbound_mapping_can_be_typed(scene, pki):
     assert scene.verify(status=0) == []
 
 
+def test_the_remedy_for_a_changed_uid_can_be_typed(scene, pki):
+    scene.map(pki.leaf("lasting", end=90 * 24 * HOUR), account_uid=NOBODY - 1)
+    (found,) = scene.verify()
+    (statement,) = re.findall("UPDATE [^;]+;", found["remedy"])
+    scene.database.sql(statement)
+    assert scene.verify(status=0) == []
+    assert scene.database.value("SELECT account_uid FROM mapping") == NOBODY
+
+
+def test_the_remedy_for_a_renamed_account_can_be_typed(scene, pki):
+    scene.map(pki.leaf("lasting", end=90 * 24 * HOUR), "nosuchaccount")
+    (found,) = scene.verify(status=0)
+    (statement,) = re.findall("UPDATE [^;]+;", found["remedy"])
+    scene.database.sql(statement.replace("NEW", ACCOUNT))
+    assert scene.verify(status=0) == []
+
+
+def test_a_damaged_database_is_named_with_the_remedy(scene):
+    scene.database.path.write_text("What is this?" * 400)
+    (found,) = scene.verify()
+    assert "not a database" in found["text"] and "restore a backup" in found["text"]
+
+
 def test_a_certificate_that_ends_or_can_t_be_read_is_named(scene, pki):
     scene.map(pki.leaf("soon", end=9 * 24 * HOUR))
     assert "its certificate expires on" in scene.finding("warning")[1]
