@@ -212,7 +212,9 @@ static void print_head(const struct explanation *e)
 	else if (e->exhibit.has_facts)
 		words_say_shown(&head, e->exhibit.facts.subject);
 	else
-		words_say(&head, "not readable as a certificate");
+		words_say(&head, e->exhibit.der_length > 0 || !e->asked->fingerprint
+					 ? "not readable as a certificate"
+					 : "a certificate that the database has never had");
 	if (e->exhibit.fingerprint[0])
 		words_say(&head, asked->is_verbose ? ", SHA-256 %s" : ", SHA-256 %.12s...",
 			e->exhibit.fingerprint);
@@ -250,11 +252,18 @@ static void print_gates(const struct explanation *e)
 	puts("");
 }
 
+static const char *next_step(const struct explanation *e)
+{
+	if (e->trial.shadow == REASON_UNKNOWN)
+		return narrate_remedy(e->trial.outcome.reason);
+	return e->trial.shadow == REASON_ALLOWED ? narrate_shadow()
+						 : narrate_remedy(e->trial.shadow);
+}
+
 static void print_words_of(const struct explanation *e)
 {
 	char code[40], text[NARRATE_TEXT_BYTES];
 	const enum reason reason = e->trial.outcome.reason;
-	const enum reason told = e->trial.shadow != REASON_UNKNOWN ? e->trial.shadow : reason;
 
 	print_head(e);
 	print_gates(e);
@@ -267,8 +276,8 @@ static void print_words_of(const struct explanation *e)
 	words_print("answer", LABEL_COLUMNS, text);
 	for (size_t i = 0; i < e->kin.count; i++)
 		words_print(i == 0 ? "near" : "", LABEL_COLUMNS, e->kin.list[i].text);
-	if (narrate_remedy(told)[0])
-		words_print("next", LABEL_COLUMNS, narrate_remedy(told));
+	if (next_step(e)[0])
+		words_print("next", LABEL_COLUMNS, next_step(e));
 }
 
 static void list_kin(const struct explanation *e, struct json_field ret[][3])
@@ -334,9 +343,7 @@ static enum error print_object(const struct explanation *e)
 		{ .name = "takes_over", .is_flag = true, .number = trial->answer.took_over },
 		{ .name = "gates", .rows = &gate_rows },
 		{ .name = "nearest", .rows = &kin_rows },
-		{ .name = "next",
-			.text = span_of_string(narrate_remedy(
-				is_shadow ? trial->shadow : trial->outcome.reason)) },
+		{ .name = "next", .text = span_of_string(next_step(e)) },
 	};
 	enum error error = json_print(fields, sizeof fields / sizeof fields[0]);
 

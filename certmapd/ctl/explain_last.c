@@ -3,7 +3,9 @@
 #include "explain_last.h"
 
 #include "json.h"
+#include "narrate.h"
 #include "print.h"
+#include "reason.h"
 #include "table.h"
 #include "view.h"
 #include "when.h"
@@ -19,6 +21,7 @@
 #define SHORT_FINGERPRINT_BYTES 12u
 #define SHORT_ID_BYTES 8u
 #define USEC_PER_SEC 1000000u
+#define LABEL_COLUMNS 9u
 
 enum column { WHEN, SERVICE, USER, ACCOUNT, REASON, FINGERPRINT, HOST, ID, COLUMNS };
 
@@ -82,6 +85,29 @@ static enum error print_table(const struct refusal *list, size_t count, bool is_
 	return error;
 }
 
+static enum error print_object(const struct refusal *r, const char *next)
+{
+	const struct json_field fields[] = {
+		{ .name = "at", .is_number = true, .number = (int64_t)(r->at_usec / USEC_PER_SEC) },
+		{ .name = "service", .text = span_or_none(r->service) },
+		{ .name = "type", .text = span_or_none(r->type) },
+		{ .name = "user", .text = span_or_none(r->asked) },
+		{ .name = "account", .text = span_or_none(r->account) },
+		{ .name = "reason", .text = span_or_none(r->reason) },
+		{ .name = "name", .text = span_or_none(r->name) },
+		{ .name = "what", .text = span_or_none(r->what) },
+		{ .name = "errno", .text = span_or_none(r->failure) },
+		{ .name = "shadow", .text = span_or_none(r->shadow) },
+		{ .name = "fingerprint", .text = span_or_none(r->fingerprint) },
+		{ .name = "remote_host", .text = span_or_none(r->host) },
+		{ .name = "id", .text = span_or_none(r->id) },
+		{ .name = "next", .text = span_of_string(next) },
+	};
+
+	/* A list says what happened; what to do stands where one is explained. */
+	return json_print(fields, sizeof fields / sizeof fields[0] - (next ? 0 : 1));
+}
+
 static enum error print_array(const struct refusal *list, size_t count)
 {
 	enum error error = OK;
@@ -89,44 +115,85 @@ static enum error print_array(const struct refusal *list, size_t count)
 
 	view_begin_array();
 	for (size_t i = 0; i < count && error == OK; i++) {
-		const struct refusal *r = &list[i];
-		const struct json_field fields[] = {
-			{ .name = "at",
-				.is_number = true,
-				.number = (int64_t)(r->at_usec / USEC_PER_SEC) },
-			{ .name = "service", .text = span_or_none(r->service) },
-			{ .name = "type", .text = span_or_none(r->type) },
-			{ .name = "user", .text = span_or_none(r->asked) },
-			{ .name = "account", .text = span_or_none(r->account) },
-			{ .name = "reason", .text = span_or_none(r->reason) },
-			{ .name = "what", .text = span_or_none(r->what) },
-			{ .name = "fingerprint", .text = span_or_none(r->fingerprint) },
-			{ .name = "remote_host", .text = span_or_none(r->host) },
-			{ .name = "id", .text = span_or_none(r->id) },
-		};
-
 		view_begin_row(&printed);
-		error = json_print(fields, sizeof fields / sizeof fields[0]);
+		error = print_object(&list[i], NULL);
 	}
 	view_end_array(printed);
 	return error;
 }
 
-/* Without a fingerprint there was no certificate, or nobody got as far as looking at it. Any user
- * can write a line of the module's into the journal: were its fingerprint taken for the name of a
- * file, root would open a FIFO, a device, or somebody's certificate in place of the one that was
- * refused.
+/* "FTPS: the variable has another value than require_env asks for". */
+static void print_what(const struct refusal *refusal)
+{
+	char text[NARRATE_TEXT_BYTES];
+	struct words what = { .text = text, .capacity = sizeof text };
+
+	text[0] = '\0';
+	if (refusal->name[0]) {
+		words_say_shown(&what, refusal->name);
+		words_say(&what, ": ");
+	}
+	words_say_shown(&what, refusal->what);
+	if (refusal->failure[0]) {
+		words_say(&what, ": ");
+		words_say_shown(&what, refusal->failure);
+	}
+	if (refusal->shadow[0]) {
+		words_say(&what, "the service is in shadow mode; without it the answer would be ");
+		words_say_shown(&what, refusal->shadow);
+	}
+	if (text[0])
+		words_print("what", LABEL_COLUMNS, text);
+}
+
+/* Whether the login can be tried again as it was: with its certificate, or without one where there
+ * was none. */
+static bool is_known(const struct refusal *refusal)
+{
+	return refusal->fingerprint[0] ||
+	       (strcmp(refusal->reason, reason_word(REASON_NO_CERTIFICATE)) == 0 &&
+		       !refusal->what[0] && !refusal->shadow[0]);
+}
+
+/* In place of a trial: without the certificate, every gate behind the first would mislead. */
+static enum ctl_status advise(const struct ctl *ctl, const struct refusal *refusal)
+{
+	const struct store_trouble none = { "" };
+	const enum reason reason = reason_find(refusal->reason, strlen(refusal->reason));
+	char text[NARRATE_TEXT_BYTES];
+	struct words next = { .text = text, .capacity = sizeof text };
+	enum error error;
+
+	text[0] = '\0';
+	/* Not the names of the log: anybody may have written them, and this is copied into a shell.
+	 */
+	words_say(&next,
+		"%s The log does not say which certificate it was: with it, `certmapctl explain "
+		"FILE --service SERVICE --user ACCOUNT' walks every gate.",
+		refusal->shadow[0] ? narrate_shadow() : narrate_remedy(reason));
+	if (!ctl->json) {
+		words_print("next", LABEL_COLUMNS, text);
+	} else {
+		if ((error = print_object(refusal, text)) != OK)
+			return ctl_fail(ctl, error, &none);
+		putchar('\n');
+	}
+	return CTL_REFUSED;
+}
+
+/* Any user can write a line of the module's into the journal: were its fingerprint taken for the
+ * name of a file, root would open a FIFO, a device, or somebody's certificate in place of the one
+ * that was refused.
  */
 static enum ctl_status explain_one(
 	const struct ctl *ctl, const struct refusal *refusal, const struct explain_case *asked)
 {
 	struct explain_case now = *asked;
-	char what[CELL_MAX_BYTES];
 
-	if (refusal->what[0] && !ctl->json) {
-		print_shown(span_of_string(refusal->what), what, sizeof what);
-		words_print("what", sizeof "what     " - 1, what);
-	}
+	if (!ctl->json)
+		print_what(refusal);
+	if (!is_known(refusal))
+		return advise(ctl, refusal);
 	now.fingerprint = refusal->fingerprint[0] ? refusal->fingerprint : NULL;
 	now.service = refusal->service;
 	now.user = refusal->asked[0] ? refusal->asked : NULL;
@@ -145,7 +212,9 @@ static enum ctl_status show(const struct ctl *ctl, const struct refusals_questio
 	if (count == 0)
 		ctl_warn(question->id ? "no refusal with this id is in the journal"
 			 : geteuid() == 0
-				 ? "the journal has no such refusals"
+				 ? "the journal has no such refusals. Those of sshd that its "
+				   "AuthorizedKeysCommand made leave none: `certmapctl "
+				   "authorized-keys -v ACCOUNT' tells of them"
 				 : "what this user may read of the journal has no such refusals: "
 				   "root sees all");
 	if (ctl->json && !is_one)

@@ -48,7 +48,10 @@ static void say_state(const struct search *search, const struct store_kin *kin, 
 
 static void say_kin(const struct search *search, const struct store_kin *kin, struct words *words)
 {
-	const bool is_before = kin->not_before_sec < search->c->exhibit->facts.not_before_sec;
+	const int64_t begins_sec = search->c->exhibit->facts.not_before_sec;
+	const char *which = kin->not_before_sec < begins_sec   ? "the certificate before this one"
+			    : kin->not_before_sec > begins_sec ? "the certificate after this one"
+							       : "another one of the same time";
 
 	words_say(words, "mapping %" PRId64 " of ", kin->id);
 	words_say_shown(words, kin->account);
@@ -57,13 +60,10 @@ static void say_kin(const struct search *search, const struct store_kin *kin, st
 		words_say(words, " holds this certificate");
 		break;
 	case STORE_KIN_KEY:
-		words_say(words, " has the same key, and holds the certificate %s this one",
-			is_before ? "before" : "after");
+		words_say(words, " has the same key, and holds %s", which);
 		break;
 	case STORE_KIN_NAMES:
-		words_say(words,
-			" has the same subject and issuer, and holds the certificate %s this one",
-			is_before ? "before" : "after");
+		words_say(words, " has the same subject and issuer, and holds %s", which);
 		break;
 	case STORE_KIN_ACCOUNT:
 		words_say(words, " holds another certificate");

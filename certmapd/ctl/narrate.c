@@ -351,22 +351,29 @@ char *narrate_text(const struct trial_case *c, const struct trial *trial, enum t
 	return ret;
 }
 
+const char *narrate_shadow(void)
+{
+	return "`certmapctl service set SERVICE shadow=no' ends shadow mode.";
+}
+
 const char *narrate_remedy(enum reason reason)
 {
 	switch (reason) {
 	case REASON_ALLOWED:
 		return "";
 	case REASON_MISCONFIGURED:
-		return "Mend the line of pam_certmap.so in the service's file; pam_certmap(8) "
-		       "explains the options.";
+		return "Mend the line of pam_certmap.so in the service's file, which `certmapctl "
+		       "verify' names; pam_certmap(8) explains the options.";
 	case REASON_NO_CERTIFICATE:
 		return "Have the client present its certificate, and the TLS service ask for one "
-		       "and hand it over where the line's source= says.";
+		       "and hand it over where the line's source= says, beside what require_env= "
+		       "names.";
 	case REASON_EVIDENCE_NOT_ACCEPTED:
 		return "Hand over the whole certificate if the service can; else accept the weak "
 		       "kind: `certmapctl service set SERVICE accept_names=yes', or accept_name.";
 	case REASON_MALFORMED_CERTIFICATE:
-		return "Look at what the service hands over: one certificate in PEM or base64.";
+		return "Look at what the service hands over, and whether the line's accept= is "
+		       "that kind: for a certificate, one in PEM or base64.";
 	case REASON_UNMAPPED:
 		return "If this certificate shall stand for the account, map it: `certmapctl add "
 		       "ACCOUNT FILE', or `certmapctl renew ACCOUNT FILE' in the place of "
@@ -403,13 +410,16 @@ const char *narrate_remedy(enum reason reason)
 		return "Have the service hand over the whole certificate, or remove all but one of "
 		       "the mappings.";
 	case REASON_ACCOUNT_MISMATCH:
-		return "Log in with the account that the certificate stands for, or map it to the "
-		       "other one.";
+		return "Log in with the account that the certificate stands for. To give it to the "
+		       "other one: `certmapctl remove ID', then `add'; where the account was "
+		       "renamed, `certmapctl verify' has the statement.";
 	case REASON_ACCOUNT_MISSING:
-		return "Make the account, or remove the mapping.";
+		return "Make the account, or remove the mapping; where the account was renamed, "
+		       "`certmapctl verify' has the statement.";
 	case REASON_ACCOUNT_CHANGED:
-		return "The name was given to another user. If that one shall have the "
-		       "certificate, map it anew.";
+		return "If the name was given to another user, remove the mapping. If the same "
+		       "user has another uid, `certmapctl verify' has the statement that binds the "
+		       "mapping to it.";
 	case REASON_ROOT_REFUSED:
 		return "Map another account; allow_root in the line lets uid 0 in.";
 	case REASON_CREDENTIAL_UNAVAILABLE:
@@ -418,8 +428,9 @@ const char *narrate_remedy(enum reason reason)
 		return "Put the user that the service runs as into the group certmap-clients, and "
 		       "start the service anew.";
 	case REASON_UNAVAILABLE:
-		return "Mend what is named above; `systemctl status certmapd.socket' shows whether "
-		       "the daemon can be reached.";
+		return "Mend what is named above; `certmapctl status' shows whether the daemon can "
+		       "be reached, and --run-as whether a service that is not root may: it has to "
+		       "be in the group certmap-clients.";
 	case REASON_UNKNOWN:
 		break;
 	}

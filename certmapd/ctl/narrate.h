@@ -21,6 +21,8 @@ char *narrate_text(const struct trial_case *c, const struct trial *trial, enum t
 
 /* What to do next, a sentence; "": nothing. */
 const char *narrate_remedy(enum reason reason);
+/* The same where only shadow mode stands in the way. */
+const char *narrate_shadow(void);
 
 /* "2026-12-21 01:33:55 UTC (in 29 days)". */
 #define NARRATE_TIME_BYTES (WHEN_DATE_BYTES + WHEN_RELATIVE_BYTES + sizeof " UTC ()")

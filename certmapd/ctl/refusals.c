@@ -32,7 +32,13 @@ static const struct {
 	{ "fingerprint", "CERTMAP_FINGERPRINT", offsetof(struct refusal, fingerprint),
 		FINGERPRINT_HEX_BYTES + 1 },
 	{ "rhost", "CERTMAP_RHOST", offsetof(struct refusal, host), REMOTE_HOST_MAX_BYTES + 1 },
-	{ "what", "CERTMAP_CONCERN", offsetof(struct refusal, what), 256 },
+	{ "what", "CERTMAP_CONCERN", offsetof(struct refusal, what),
+		sizeof(((struct refusal *)NULL)->what) },
+	/* The module's line alone has these: no field of the daemon's has such a name. */
+	{ "name", "", offsetof(struct refusal, name), sizeof(((struct refusal *)NULL)->name) },
+	{ "errno", "", offsetof(struct refusal, failure),
+		sizeof(((struct refusal *)NULL)->failure) },
+	{ "shadow", "", offsetof(struct refusal, shadow), REASON_MAX_BYTES + 1 },
 };
 #define VALUES (sizeof values / sizeof values[0])
 
@@ -146,7 +152,7 @@ static bool read_daemon(sd_journal *journal, struct refusal *ret)
 	struct span text;
 
 	for (size_t i = 0; i < VALUES; i++)
-		if (read_field(journal, values[i].field, &text))
+		if (values[i].field[0] && read_field(journal, values[i].field, &text))
 			copy_unescaped(
 				text, (char *)&refusal + values[i].offset, values[i].capacity);
 	if (refusal.reason[0] == '\0' || refusal.id[0] == '\0')

@@ -25,7 +25,10 @@ struct refusal {
 	char reason[REASON_MAX_BYTES + 1];
 	char fingerprint[FINGERPRINT_HEX_BYTES + 1];
 	char host[REMOTE_HOST_MAX_BYTES + 1];
-	char what[256]; /* why, in the words of the module */
+	char what[256];                    /* why, in the words of the module */
+	char name[128];                    /* of the option or variable that `what' is about */
+	char failure[128];                 /* of the system call that `what' is about */
+	char shadow[REASON_MAX_BYTES + 1]; /* what the reason would be without shadow mode */
 };
 
 /* Borrowed; NULL: any. */

@@ -3,6 +3,8 @@
 journal."""
 import json
 
+import pytest
+
 from boxed import installed, log_in
 
 CURL_LOGIN_DENIED = 67
@@ -51,6 +53,52 @@ def test_a_refusal_that_never_reached_the_daemon_is_shown(box, ftps):
         box.run("systemctl", "start", "certmapd.socket")
     row = by_reason(box, "unavailable")
     assert (row["service"], row["user"], row["fingerprint"]) == ("proftpd", "alice", None)
+    assert row["errno"] == "No such file or directory"
+    # Which certificate it was nobody knows: that there was none would be a wrong trail.
+    screen = explain(box, f"--id={row['id']}", status=1)
+    assert "socket file: No such file or directory" in screen and "certmapctl status" in screen
+    assert "no certificate" not in screen and "The log does not say which" in screen
+
+
+STACK = "/etc/pam.d/proftpd"
+
+# What the stack's line says instead; the reason, and words of the cause or the remedy.
+LINES = (
+    ("sorce=x source=env:TLS_CLIENT_CERT", "misconfigured", ("sorce: unknown option", "verify")),
+    ("source=env:TLS_CLIENT_CERT require_env=FTPS=2", "no-certificate",
+     ("FTPS: ", "require_env")),
+    ("source=env:TLS_CLIENT_S_DN", "malformed-certificate", ("one in PEM or base64",)),
+    ("source=env:TLS_CLIENT_CERT accept=fingerprint", "malformed-certificate", ("accept=",)),
+    ("source=env:TLS_CLIENT_S_DN,TLS_CLIENT_I_DN accept=names", "evidence-not-accepted",
+     ("accept_names=yes",)),
+)
+
+
+@pytest.mark.parametrize("line, reason, words", LINES, ids=lambda value: str(value)[:40])
+def test_a_refusal_without_a_certificate_is_told_by_its_own_cause(box, ftps, line, reason, words):
+    """Not tried again without one, which comes out as no-certificate whatever it was."""
+    box.sh(f"cp {STACK} /root/stack && echo 'auth required pam_certmap.so {line}' >{STACK}")
+    try:
+        assert log_in(box, "alice", "alice").returncode == CURL_LOGIN_DENIED
+    finally:
+        box.sh(f"cp /root/stack {STACK}")
+    by_reason(box, reason)
+    screen = explain(box, "--last=1", status=1)
+    assert reason in screen and all(word in screen for word in words), screen
+    assert "client brings no certificate" not in screen
+    said = json.loads(explain(box, "--json", "--last=1", status=1))
+    assert said["reason"] == reason and words[-1] in f"{said['next']} {said['name']}: {said['what']}"
+
+
+def test_shadow_mode_is_named_with_the_way_out_of_it(box, ftps):
+    box.sql("INSERT INTO service (name, shadow) VALUES ('proftpd', 1)")
+    try:
+        assert log_in(box, "alice", "alice").returncode == CURL_LOGIN_DENIED
+        by_reason(box, "no-certificate")
+        screen = explain(box, "--last=1", status=1)
+    finally:
+        box.sql("DELETE FROM service WHERE name = 'proftpd'")
+    assert "without it the answer would be allowed" in screen and "shadow=no" in screen
 
 
 def test_a_changed_account_is_the_module_s_word_over_the_daemon_s(box, ftps):

@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -333,6 +334,13 @@ def test_the_nearest_mappings_are_named_with_how_they_are_near(scene, pki, alice
     (kin,) = nearest(scene, renewed.path)
     assert kin[:2] == ("same-key", first)
     assert "same key" in kin[2] and "the certificate before this one" in kin[2]
+    # Of two that begin at once none is the next one.
+    begin = int(time.time()) - HOUR + 0.5
+    twins = [pki.leaf(name, subject="/CN=twin", start=begin - time.time())
+             for name in ("twin1", "twin2")]
+    scene.database.map(twins[0], "twin", enabled=0)
+    assert any("another one of the same time" in text
+               for _, _, text in nearest(scene, twins[1].path))
     (kin,) = nearest(scene, namesake.path)
     assert kin[:2] == ("same-names", first) and "subject and issuer" in kin[2]
     (kin,) = nearest(scene, alice.path)

@@ -29,6 +29,31 @@ static void a_line_of_the_module_is_read_whole(void **state)
 	assert_string_equal(r.host, "::1");
 	assert_string_equal(r.id, "ab12");
 	assert_string_equal(r.what, "the mapped account does not exist");
+	assert_string_equal(r.name, "");
+}
+
+static void the_cause_of_a_refusal_is_read_with_it(void **state)
+{
+	struct refusal r;
+
+	(void)state;
+	assert_true(refusals_parse(
+		span_of_string("pam_certmap(svc:auth): reason=misconfigured asked=\"alice\""
+			       " rhost=\"::1\" name=\"so\\x20rce\" what=\"unknown option\""),
+		&r));
+	assert_string_equal(r.name, "so rce");
+	assert_string_equal(r.failure, "");
+	assert_true(refusals_parse(
+		span_of_string("pam_certmap(svc:auth): reason=unavailable asked=\"alice\" id=1"
+			       " what=\"connect\" errno=\"Permission denied\""),
+		&r));
+	assert_string_equal(r.what, "connect");
+	assert_string_equal(r.failure, "Permission denied");
+	assert_true(refusals_parse(
+		span_of_string("pam_certmap(svc:auth): reason=no-certificate asked=\"alice\""
+			       " shadow=\"allowed\" id=1"),
+		&r));
+	assert_string_equal(r.shadow, "allowed");
 }
 
 static void a_value_can_forge_no_other_one(void **state)
@@ -92,6 +117,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_line_of_the_module_is_read_whole),
 		cmocka_unit_test(a_value_can_forge_no_other_one),
+		cmocka_unit_test(the_cause_of_a_refusal_is_read_with_it),
 		cmocka_unit_test(what_is_no_such_line_is_not_taken),
 		cmocka_unit_test(what_is_too_long_is_cut),
 	};
