@@ -22,17 +22,25 @@
 #include <time.h>
 
 #define NAME_BYTES 80u
+/* An authority brings the next list when this part of the validity of the one before is over at the
+ * latest. Lists of a week would else be shown every day, and what is shown every day nobody reads.
+ */
+#define LIST_LAST_PART 5
 
 struct arguments {
 	struct ctl *ctl;
 	int64_t now_sec;
 	int64_t until_sec;
+	bool is_asked; /* a person named the span: it holds as it is */
 };
 
 enum { OPTION_WITHIN = 0x100 };
 
 static const struct argp_option options[] = {
-	{ "within", OPTION_WITHIN, "SPAN", 0, "How soon, such as 2w or 36h (30d)", 0 },
+	{ "within", OPTION_WITHIN, "SPAN", 0,
+		"How soon, such as 2w or 36h (30d, and of a revocation list "
+		"the last fifth of its validity)",
+		0 },
 	{ 0 },
 };
 
@@ -48,8 +56,8 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case OPTION_WITHIN:
 		if (!when_read_span(value, &span_sec))
 			argp_error(state, "--within: '%s' is not " WHEN_SPAN_FORMS, value);
-		else
-			arguments->until_sec = arguments->now_sec + span_sec;
+		arguments->until_sec = arguments->now_sec + span_sec;
+		arguments->is_asked = true;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -75,6 +83,7 @@ struct material {
 	int64_t id;
 	const char *what;
 	int64_t at_sec;
+	int64_t since_sec; /* when it is to be shown at the earliest */
 	char service[NAME_BYTES];
 	char name[CERTIFICATE_NAME_MAX_BYTES];
 };
@@ -163,6 +172,8 @@ static enum error read_crl(const struct store_trust_row *row, struct material *r
 		return error;
 	ret->what = "revocation list";
 	ret->at_sec = facts.next_update_sec;
+	ret->since_sec = facts.next_update_sec -
+			 (facts.next_update_sec - facts.this_update_sec) / LIST_LAST_PART;
 	snprintf(ret->name, sizeof ret->name, "%s", facts.issuer);
 	return OK;
 }
@@ -182,7 +193,8 @@ static enum error keep_material(struct listing *listing, const struct material *
 static enum error take_trust(const struct store_trust_row *row, void *context)
 {
 	struct listing *listing = context;
-	struct material material = { .id = row->id };
+	const struct arguments *arguments = listing->arguments;
+	struct material material = { .id = row->id, .since_sec = INT64_MIN };
 	bool is_needed;
 	enum error error = find_need(listing, row, &is_needed);
 
@@ -192,7 +204,8 @@ static enum error take_trust(const struct store_trust_row *row, void *context)
 		(const char *)row->service.bytes);
 	error = row->kind == STORE_TRUST_CRL ? read_crl(row, &material)
 					     : read_certificate(row, &material);
-	if (error != OK || !material.what || material.at_sec > listing->arguments->until_sec)
+	if (error != OK || !material.what || material.at_sec > arguments->until_sec ||
+		(!arguments->is_asked && material.since_sec > arguments->now_sec))
 		return error;
 	return keep_material(listing, &material);
 }

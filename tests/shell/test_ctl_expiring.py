@@ -92,14 +92,32 @@ def test_authorities_and_lists_count_where_they_are_asked_for(tool, pki, policy,
                           "proftpd") == 4
     for line in policy:
         tool("service", "set", *line.split())
-    assert [f"{what} {id}" for what, id in ends(tool)] == rows
+    assert [f"{what} {id}" for what, id in ends(tool, "--within", "30d")] == rows
+
+
+@pytest.mark.parametrize("start, end, is_shown", [
+    (-1, 6, False),     # a weekly list, as it stands every day
+    (-6, 1, True),      # the next one should be there by now: a fifth of a week is 34 hours
+    (-8, -1, True),     # stale
+    (-10, 355, False),  # of a year
+    (-340, 25, True),   # a fifth of it is more than 30 days, which hold then
+    (-310, 55, False),
+])
+def test_a_list_that_is_not_due_is_in_no_daily_report(tool, pki, start, end, is_shown):
+    """What is shown every day nobody reads, and the day before nobody gets in least of all."""
+    tool("service", "set", "*", "require_trust=1")
+    name = pki.revocation_list(f"list{start}", start=start * DAY, end=end * DAY)
+    tool.database.trust("crl", name + ".crl")
+    assert ends(tool) == ([("revocation list", 1)] if is_shown else [])
+    # Who asks for a span gets it.
+    assert ends(tool, "--within", "400d") == [("revocation list", 1)]
 
 
 def test_authorities_stand_between_the_mappings_by_time(mapped, pki):
     mapped("service", "set", "*", "require_trust=1", "revocation=require")
     mapped.database.trust("crl", pki.revocation_list("week", end=7 * DAY) + ".crl")
-    assert ends(mapped) == [("mapping", 2), ("staging", 5), ("revocation list", 1),
-                            ("certificate", 1), ("mapping", 3)]
+    assert ends(mapped, "--within", "30d") == [
+        ("mapping", 2), ("staging", 5), ("revocation list", 1), ("certificate", 1), ("mapping", 3)]
 
 
 @pytest.mark.parametrize("words", [
