@@ -77,14 +77,15 @@ static void warn_logind_session(const char *name)
 	print_session(&session);
 }
 
-static void warn_logind(const char *account, uid_t uid)
+/* False: it knows none. */
+static bool warn_logind(const char *account, uid_t uid)
 {
 	__attribute__((cleanup(strvp))) char **names = NULL;
 	/* Also those whose user has left, but not all of his processes. */
 	const int count = sd_uid_get_sessions(uid, -1, &names);
 
 	if (count <= 0)
-		return;
+		return false;
 	ctl_warn("%s has %d open session%s, which %s not ended by this:", account, count,
 		count == 1 ? "" : "s", count == 1 ? "is" : "are");
 	for (int i = 0; i < count; i++)
@@ -93,6 +94,7 @@ static void warn_logind(const char *account, uid_t uid)
 	for (int i = 0; i < count; i++)
 		fprintf(stderr, " %s", names[i]);
 	fputc('\n', stderr);
+	return true;
 }
 
 static void warn_utmp_session(const struct utmpx *entry)
@@ -139,10 +141,9 @@ void sessions_warn(const char *account, bool has_uid, uint32_t uid)
 		has_uid = true;
 		uid = entry->pw_uid;
 	}
-	if (access(LOGIND_DIRECTORY, F_OK) < 0)
+	/* It runs on many machines whose stacks lack pam_systemd, and then hears of no session. */
+	if (access(LOGIND_DIRECTORY, F_OK) < 0 || !has_uid || !warn_logind(shown, uid))
 		warn_utmp(shown, account);
-	else if (has_uid)
-		warn_logind(shown, uid);
 	ctl_warn("connections of %s to services without login sessions, such as FTP and mail, go "
 		 "on until they end: restarting the service cuts them",
 		shown);

@@ -317,3 +317,10 @@ def test_without_logind_the_sessions_are_those_of_utmp(three):
     assert "pts/9 from 192.0.2.7, since 2027-02-01 00:00:00 UTC" in said
     assert "kill -HUP 4711" in said
     assert "pts/9" not in in_namespace(three, UTMP, "disable", "3").stderr
+
+
+@pytest.mark.root
+def test_a_logind_that_no_stack_tells_of_sessions_hides_none(three):
+    """As on a Debian without libpam-systemd: it runs, and knows nobody."""
+    said = in_namespace(three, f"mkdir -p /run/systemd/seats && {UTMP}", "disable", "1").stderr
+    assert "pts/9 from 192.0.2.7" in said and "kill -HUP 4711" in said
