@@ -30,16 +30,9 @@ static const struct reading staged = { STORE_LIST_STAGED,
 	"   (SELECT certificates_per_account FROM service WHERE name = '*'))"
 	" FROM mapping AS m WHERE m.enabled = 0 AND m.replaces IS NOT NULL ORDER BY m.id" };
 
-static const char *word_at(sqlite3_stmt *statement, int column)
-{
-	const char *text = (const char *)sqlite3_column_text(statement, column);
-
-	return text ? text : "";
-}
-
 static enum error read_words(sqlite3_stmt *statement, void *context, store_words_taker *take)
 {
-	const char *words = word_at(statement, 0);
+	const char *words = store_read_word(statement, 0);
 
 	return strcmp(words, "ok") == 0 ? OK : take(words, context);
 }
@@ -47,7 +40,7 @@ static enum error read_words(sqlite3_stmt *statement, void *context, store_words
 static enum error read_policy(sqlite3_stmt *statement, void *context, store_policy_taker *take)
 {
 	const struct store_policy policy = {
-		.service = word_at(statement, 0),
+		.service = store_read_word(statement, 0),
 		.is_every = sqlite3_column_int(statement, 1) != 0,
 		.requires_trust = sqlite3_column_int(statement, 2) != 0,
 		.requires_lists = sqlite3_column_int(statement, 3) != 0,
@@ -64,7 +57,7 @@ static enum error read_staged(sqlite3_stmt *statement, void *context, store_stag
 	const struct store_staged row = {
 		.id = sqlite3_column_int64(statement, 0),
 		.replaces = sqlite3_column_int64(statement, 1),
-		.account = word_at(statement, 2),
+		.account = store_read_word(statement, 2),
 		.has_lapsed = sqlite3_column_int(statement, 3) != 0,
 		.is_shut_out = sqlite3_column_int(statement, 4) != 0,
 		.is_crowded_out = sqlite3_column_int(statement, 5) != 0,
@@ -160,9 +153,10 @@ static int compare_objects(const struct listing *one, const struct listing *othe
 
 	if (one->result != SQLITE_ROW || other->result != SQLITE_ROW)
 		return (other->result == SQLITE_ROW) - (one->result == SQLITE_ROW);
-	order = strcmp(word_at(one->statement, 0), word_at(other->statement, 0));
+	order = strcmp(store_read_word(one->statement, 0), store_read_word(other->statement, 0));
 	return order != 0 ? order
-			  : strcmp(word_at(one->statement, 1), word_at(other->statement, 1));
+			  : strcmp(store_read_word(one->statement, 1),
+				    store_read_word(other->statement, 1));
 }
 
 static enum error tell_object(const struct listing *listing, enum store_difference difference,
@@ -170,9 +164,9 @@ static enum error tell_object(const struct listing *listing, enum store_differen
 {
 	const struct store_object object = {
 		.difference = difference,
-		.type = word_at(listing->statement, 0),
-		.name = word_at(listing->statement, 1),
-		.is_trigger = strcmp(word_at(listing->statement, 0), "trigger") == 0,
+		.type = store_read_word(listing->statement, 0),
+		.name = store_read_word(listing->statement, 1),
+		.is_trigger = strcmp(store_read_word(listing->statement, 0), "trigger") == 0,
 	};
 
 	return take(&object, context);
@@ -191,7 +185,8 @@ static enum error compare_listings(
 			error = tell_object(found, STORE_OBJECT_ADDED, take, context);
 		else if (order > 0)
 			error = tell_object(made, STORE_OBJECT_MISSING, take, context);
-		else if (strcmp(word_at(found->statement, 2), word_at(made->statement, 2)) != 0)
+		else if (strcmp(store_read_word(found->statement, 2),
+				 store_read_word(made->statement, 2)) != 0)
 			error = tell_object(found, STORE_OBJECT_CHANGED, take, context);
 		if (order <= 0)
 			found->result = sqlite3_step(found->statement);

@@ -4,33 +4,12 @@
 
 #include "store_private.h"
 
-static bool bind_text(sqlite3_stmt *statement, int parameter, struct span text)
-{
-	return sqlite3_bind_text64(statement, parameter, (const char *)text.bytes, text.length,
-		       SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK;
-}
-
 static bool bind_row(sqlite3_stmt *statement, const struct store_credential *row)
 {
-	return bind_text(statement, 1, row->service) && bind_text(statement, 2, row->account) &&
+	return store_bind_span(statement, 1, row->service) &&
+	       store_bind_span(statement, 2, row->account) &&
 	       sqlite3_bind_blob64(statement, 3, row->sealed.bytes, row->sealed.length,
 		       SQLITE_STATIC) == SQLITE_OK;
-}
-
-static struct span read_text(sqlite3_stmt *statement, int column)
-{
-	/* Asked for before the length, which is that of the text then. */
-	const unsigned char *text = sqlite3_column_text(statement, column);
-
-	return span_of(text, (size_t)sqlite3_column_bytes(statement, column));
-}
-
-static struct span read_blob(sqlite3_stmt *statement, int column)
-{
-	const void *bytes = sqlite3_column_blob(statement, column);
-
-	/* SQLite gives no address of nothing, which is there all the same. */
-	return span_of(bytes ? bytes : "", (size_t)sqlite3_column_bytes(statement, column));
 }
 
 enum error store_list_credentials(struct store *store, const char *service, const char *account,
@@ -48,14 +27,14 @@ enum error store_list_credentials(struct store *store, const char *service, cons
 
 	if (error != OK)
 		return error;
-	if (!bind_text(statement, 1, span_of_string(service)) ||
-		!bind_text(statement, 2, span_of_string(account)))
+	if (!store_bind_span(statement, 1, span_of_string(service)) ||
+		!store_bind_span(statement, 2, span_of_string(account)))
 		return store_failed(store, ret_trouble);
 	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
 		const struct store_credential row = {
-			.service = read_text(statement, 0),
-			.account = read_text(statement, 1),
-			.sealed = read_blob(statement, 2),
+			.service = store_read_span(statement, 0),
+			.account = store_read_span(statement, 1),
+			.sealed = store_read_bytes(statement, 2),
 		};
 
 		if ((error = take(&row, context)) != OK)
@@ -108,7 +87,7 @@ enum error store_delete_credential(struct store *store, struct span service, str
 
 	if (error != OK)
 		return error;
-	if (!bind_text(statement, 1, service) || !bind_text(statement, 2, account))
+	if (!store_bind_span(statement, 1, service) || !store_bind_span(statement, 2, account))
 		return store_failed(store, ret_trouble);
 	if ((error = store_run_edit(store, statement, ret_trouble)) == OK)
 		*ret_found = sqlite3_changes(store->db) > 0;

@@ -196,13 +196,11 @@ enum error store_take_over(struct store *store, int64_t id, struct store_trouble
 static void read_status(sqlite3_stmt *statement, struct store_status *ret)
 {
 	for (int i = 0; i < STATUS_COLUMNS; i++) {
-		int type = sqlite3_column_type(statement, i);
-		/* Asked for before the length, which is that of the text then. */
-		const unsigned char *text = sqlite3_column_text(statement, i);
+		const int type = sqlite3_column_type(statement, i);
 
 		ret->is_number[i] = type == SQLITE_INTEGER;
 		ret->number[i] = type == SQLITE_INTEGER ? sqlite3_column_int64(statement, i) : 0;
-		ret->text[i] = span_of(text, (size_t)sqlite3_column_bytes(statement, i));
+		ret->text[i] = store_read_span(statement, i);
 	}
 }
 
@@ -304,13 +302,9 @@ enum error store_list_names(struct store *store, bool accounts, store_name_taker
 
 	if (error != OK)
 		return error;
-	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
-		const void *bytes = sqlite3_column_text(statement, 0);
-
-		error = take(span_of(bytes, (size_t)sqlite3_column_bytes(statement, 0)), context);
-		if (error != OK)
+	while ((result = sqlite3_step(statement)) == SQLITE_ROW)
+		if ((error = take(store_read_span(statement, 0), context)) != OK)
 			return error;
-	}
 	return result == SQLITE_DONE ? OK : store_failed(store, ret_trouble);
 }
 
@@ -320,12 +314,6 @@ enum error store_list_names(struct store *store, bool accounts, store_name_taker
 static const char account_sql[] = ENROLMENT_SQL "service IN (?1, '*') AND account = ?2 ORDER BY id";
 static const char all_sql[] = ENROLMENT_SQL "+service IN (?1, '*') ORDER BY id";
 
-static bool bind_text(sqlite3_stmt *statement, int parameter, struct span text)
-{
-	return sqlite3_bind_text64(statement, parameter, (const char *)text.bytes, text.length,
-		       SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK;
-}
-
 static enum error hand_over_enrolments(struct store *store, sqlite3_stmt *statement,
 	store_enrolment_taker *take, void *context, struct store_trouble *ret_trouble)
 {
@@ -333,11 +321,9 @@ static enum error hand_over_enrolments(struct store *store, sqlite3_stmt *statem
 	int result;
 
 	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
-		const void *bytes = sqlite3_column_blob(statement, 1);
 		struct store_enrolment enrolment = {
 			.id = sqlite3_column_int64(statement, 0),
-			.certificate = span_of(
-				bytes ? bytes : "", (size_t)sqlite3_column_bytes(statement, 1)),
+			.certificate = store_read_bytes(statement, 1),
 		};
 
 		if ((error = take(&enrolment, context)) != OK)
@@ -356,7 +342,8 @@ enum error store_list_enrolments(struct store *store, struct span service, struc
 
 	if (error != OK)
 		return error;
-	if (!bind_text(statement, 1, service) || (is_of_one && !bind_text(statement, 2, account)))
+	if (!store_bind_span(statement, 1, service) ||
+		(is_of_one && !store_bind_span(statement, 2, account)))
 		return store_failed(store, ret_trouble);
 	return hand_over_enrolments(store, statement, take, context, ret_trouble);
 }

@@ -186,32 +186,24 @@ static enum error read_row(struct store *store, sqlite3_stmt *statement, struct 
 	return OK;
 }
 
-static int bind_span(sqlite3_stmt *statement, int parameter, struct span text)
+static bool bind_question(sqlite3_stmt *statement, const struct store_question *question)
 {
-	return sqlite3_bind_text(
-		statement, parameter, (const char *)text.bytes, (int)text.length, SQLITE_STATIC);
-}
-
-static int bind_question(sqlite3_stmt *statement, const struct store_question *question)
-{
-	int result = bind_span(statement, 1, question->service);
-
-	if (result != SQLITE_OK)
-		return result;
+	if (!store_bind_span(statement, 1, question->service))
+		return false;
 	switch (question->by) {
 	case STORE_BY_NOTHING:
-		return SQLITE_OK;
+		return true;
 	case STORE_BY_FINGERPRINT:
 	case STORE_BY_KEY:
-		return sqlite3_bind_blob(
-			statement, 2, question->digest, sizeof question->digest, SQLITE_STATIC);
+		return sqlite3_bind_blob(statement, 2, question->digest, sizeof question->digest,
+			       SQLITE_STATIC) == SQLITE_OK;
 	case STORE_BY_NAMES:
-		result = bind_span(statement, 3, question->second);
-		return result == SQLITE_OK ? bind_span(statement, 2, question->first) : result;
+		return store_bind_span(statement, 2, question->first) &&
+		       store_bind_span(statement, 3, question->second);
 	case STORE_BY_NAME:
-		return bind_span(statement, 2, question->first);
+		return store_bind_span(statement, 2, question->first);
 	}
-	return SQLITE_MISUSE;
+	return false;
 }
 
 enum error store_find(struct store *store, const struct store_question *question,
@@ -227,7 +219,7 @@ enum error store_find(struct store *store, const struct store_question *question
 		find_statements[question->by].sql, &statement, ret_trouble);
 	if (error != OK)
 		return error;
-	if (bind_question(statement, question) != SQLITE_OK)
+	if (!bind_question(statement, question))
 		return store_failed(store, ret_trouble);
 
 	/* A name or a key may fit all the mappings that there are, and any client may ask by one:
@@ -263,7 +255,7 @@ enum error store_find_credential(struct store *store, struct span service, const
 
 	if (error != OK)
 		return error;
-	if (bind_span(statement, 1, service) != SQLITE_OK ||
+	if (!store_bind_span(statement, 1, service) ||
 		sqlite3_bind_text(statement, 2, account, -1, SQLITE_STATIC) != SQLITE_OK)
 		return store_failed(store, ret_trouble);
 	result = sqlite3_step(statement);

@@ -49,28 +49,20 @@ enum column {
 	COLUMN_WORDS,
 };
 
-static struct span text_of(sqlite3_stmt *statement, int column)
-{
-	/* Asked for before the length, which is that of the text then. */
-	const unsigned char *text = sqlite3_column_text(statement, column);
-
-	return span_of(text, (size_t)sqlite3_column_bytes(statement, column));
-}
-
 static struct store_history_entry read_entry(sqlite3_stmt *statement)
 {
 	return (struct store_history_entry){
 		.id = sqlite3_column_int64(statement, COLUMN_ID),
 		.at_sec = sqlite3_column_int64(statement, COLUMN_AT),
 		.mapping_id = sqlite3_column_int64(statement, COLUMN_MAPPING),
-		.who = text_of(statement, COLUMN_WHO),
-		.object = text_of(statement, COLUMN_OBJECT),
-		.change = text_of(statement, COLUMN_CHANGE),
-		.account = text_of(statement, COLUMN_ACCOUNT),
-		.old = text_of(statement, COLUMN_OLD),
-		.new = text_of(statement, COLUMN_NEW),
+		.who = store_read_span(statement, COLUMN_WHO),
+		.object = store_read_span(statement, COLUMN_OBJECT),
+		.change = store_read_span(statement, COLUMN_CHANGE),
+		.account = store_read_span(statement, COLUMN_ACCOUNT),
+		.old = store_read_span(statement, COLUMN_OLD),
+		.new = store_read_span(statement, COLUMN_NEW),
 		.has_certificate = sqlite3_column_int(statement, COLUMN_HAS_CERTIFICATE) != 0,
-		.words = text_of(statement, COLUMN_WORDS),
+		.words = store_read_span(statement, COLUMN_WORDS),
 	};
 }
 

@@ -22,16 +22,10 @@ static const char kin_sql[] =
 	" WHERE kinship IS NOT NULL"
 	" ORDER BY kinship, service <> ?5, enabled = 0, id LIMIT ?7";
 
-static int bind_text(sqlite3_stmt *statement, int parameter, struct span text)
+static bool bind_digest(sqlite3_stmt *statement, int parameter, struct span digest)
 {
-	return sqlite3_bind_text(
-		statement, parameter, (const char *)text.bytes, (int)text.length, SQLITE_STATIC);
-}
-
-static int bind_blob(sqlite3_stmt *statement, int parameter, struct span bytes)
-{
-	return sqlite3_bind_blob(
-		statement, parameter, bytes.bytes, (int)bytes.length, SQLITE_STATIC);
+	return sqlite3_bind_blob64(statement, parameter, digest.bytes, digest.length,
+		       SQLITE_STATIC) == SQLITE_OK;
 }
 
 static const char *text_at(sqlite3_stmt *statement, int column)
@@ -39,21 +33,13 @@ static const char *text_at(sqlite3_stmt *statement, int column)
 	return (const char *)sqlite3_column_text(statement, column);
 }
 
-/* Never NULL, whatever somebody got past the schema. */
-static const char *word_at(sqlite3_stmt *statement, int column)
-{
-	const char *text = text_at(statement, column);
-
-	return text ? text : "";
-}
-
 static enum error take_kin(sqlite3_stmt *statement, store_kin_taker *take, void *context)
 {
 	const struct store_kin kin = {
 		.kinship = (enum store_kinship)sqlite3_column_int(statement, 0),
 		.id = sqlite3_column_int64(statement, 1),
-		.service = word_at(statement, 2),
-		.account = word_at(statement, 3),
+		.service = store_read_word(statement, 2),
+		.account = store_read_word(statement, 3),
 		.problem = text_at(statement, 4),
 		.enabled = sqlite3_column_int(statement, 5) == 1,
 		.is_staged = sqlite3_column_int(statement, 6) == 1,
@@ -64,14 +50,15 @@ static enum error take_kin(sqlite3_stmt *statement, store_kin_taker *take, void 
 	return take(&kin, context);
 }
 
-static int bind_kin(sqlite3_stmt *statement, const struct store_kin_question *question, int limit)
+static bool bind_kin(sqlite3_stmt *statement, const struct store_kin_question *question, int limit)
 {
-	return bind_blob(statement, 1, question->fingerprint) |
-	       bind_blob(statement, 2, question->key_fingerprint) |
-	       bind_text(statement, 3, question->subject) |
-	       bind_text(statement, 4, question->issuer) |
-	       bind_text(statement, 5, question->service) |
-	       bind_text(statement, 6, question->account) | sqlite3_bind_int(statement, 7, limit);
+	return bind_digest(statement, 1, question->fingerprint) &&
+	       bind_digest(statement, 2, question->key_fingerprint) &&
+	       store_bind_span(statement, 3, question->subject) &&
+	       store_bind_span(statement, 4, question->issuer) &&
+	       store_bind_span(statement, 5, question->service) &&
+	       store_bind_span(statement, 6, question->account) &&
+	       sqlite3_bind_int(statement, 7, limit) == SQLITE_OK;
 }
 
 enum error store_list_kin(struct store *store, const struct store_kin_question *question, int limit,
@@ -83,7 +70,7 @@ enum error store_list_kin(struct store *store, const struct store_kin_question *
 
 	if (error != OK)
 		return error;
-	if (bind_kin(statement, question, limit) != SQLITE_OK)
+	if (!bind_kin(statement, question, limit))
 		return store_failed(store, ret_trouble);
 	while ((result = sqlite3_step(statement)) == SQLITE_ROW)
 		if ((error = take_kin(statement, take, context)) != OK)
@@ -94,16 +81,15 @@ enum error store_list_kin(struct store *store, const struct store_kin_question *
 static enum error take_former(
 	sqlite3_stmt *statement, store_former_taker *take, void *context, bool *ret_more)
 {
-	const void *bytes = sqlite3_column_blob(statement, 7);
 	const struct store_former former = {
 		.history_id = sqlite3_column_int64(statement, 0),
 		.mapping_id = sqlite3_column_int64(statement, 1),
 		.at_sec = sqlite3_column_int64(statement, 2),
 		.who = text_at(statement, 3),
-		.service = word_at(statement, 4),
-		.account = word_at(statement, 5),
+		.service = store_read_word(statement, 4),
+		.account = store_read_word(statement, 5),
 		.was_deleted = sqlite3_column_int(statement, 6) != 0,
-		.certificate = span_of(bytes, (size_t)sqlite3_column_bytes(statement, 7)),
+		.certificate = store_read_bytes(statement, 7),
 	};
 
 	return take(&former, context, ret_more);
@@ -142,7 +128,7 @@ enum error store_find_der(struct store *store, const char *prefix, uint8_t *der,
 
 	if (error != OK)
 		return error;
-	if (bind_text(statement, 1, span_of_string(prefix)) != SQLITE_OK ||
+	if (!store_bind_span(statement, 1, span_of_string(prefix)) ||
 		sqlite3_step(statement) != SQLITE_ROW)
 		return store_failed(store, ret_trouble);
 	length = (size_t)sqlite3_column_bytes(statement, 1);

@@ -6,14 +6,6 @@
 
 #include <string.h>
 
-static struct span read_text(sqlite3_stmt *statement, int column)
-{
-	/* Asked for before the length, which is that of the text then. */
-	const unsigned char *text = sqlite3_column_text(statement, column);
-
-	return span_of(text, (size_t)sqlite3_column_bytes(statement, column));
-}
-
 enum error store_count_states(struct store *store, store_state_taker *take, void *context,
 	struct store_trouble *ret_trouble)
 {
@@ -26,7 +18,7 @@ enum error store_count_states(struct store *store, store_state_taker *take, void
 	if (error != OK)
 		return error;
 	while ((result = sqlite3_step(statement)) == SQLITE_ROW)
-		if ((error = take(read_text(statement, 0), sqlite3_column_int64(statement, 1),
+		if ((error = take(store_read_span(statement, 0), sqlite3_column_int64(statement, 1),
 			     context)) != OK)
 			return error;
 	return result == SQLITE_DONE ? OK : store_failed(store, ret_trouble);
@@ -75,7 +67,7 @@ static const char ends_sql[] = END_SQL("certificate",
 static const char *find_word(sqlite3_stmt *statement)
 {
 	static const char *const words[] = { "certificate", "mapping", "staging" };
-	const struct span word = read_text(statement, 0);
+	const struct span word = store_read_span(statement, 0);
 
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
 		if (span_is_equal(word, span_of_string(words[i])))
@@ -99,9 +91,9 @@ enum error store_list_ends(struct store *store, int64_t until_sec, store_end_tak
 			.what = find_word(statement),
 			.at_sec = sqlite3_column_int64(statement, 1),
 			.id = sqlite3_column_int64(statement, 2),
-			.service = read_text(statement, 3),
-			.account = read_text(statement, 4),
-			.subject = read_text(statement, 5),
+			.service = store_read_span(statement, 3),
+			.account = store_read_span(statement, 4),
+			.subject = store_read_span(statement, 5),
 		};
 
 		if ((error = take(&end, context)) != OK)

@@ -183,6 +183,16 @@ bool store_read_text(sqlite3_stmt *statement, int column, char *ret, size_t capa
 /* Decoration for people: NULL gives "", what is too long or not text is cut or left out. */
 void store_read_note(sqlite3_stmt *statement, int column, char *ret, size_t capacity);
 
+/* Lent out until the next step. The text of a column, not checked; not there: NULL. */
+struct span store_read_span(sqlite3_stmt *statement, int column);
+/* The bytes of a column; always there. */
+struct span store_read_bytes(sqlite3_stmt *statement, int column);
+/* A text that the query itself makes, or that only people read: never NULL. */
+const char *store_read_word(sqlite3_stmt *statement, int column);
+
+/* Borrows the text until the statement is reset; what is not there becomes NULL. */
+bool store_bind_span(sqlite3_stmt *statement, int parameter, struct span text);
+
 /* Looks at the version again where somebody has committed since; inside of a read. */
 WARN_UNUSED enum error store_check_version(struct store *store, struct store_trouble *ret_trouble);
 

@@ -34,23 +34,15 @@ enum store_policy_kind store_policy_kind(enum store_policy policy)
 	return policies[policy].kind;
 }
 
-static struct span read_span(sqlite3_stmt *statement, int column)
-{
-	/* Asked for before the length, which is that of the text then. */
-	const unsigned char *text = sqlite3_column_text(statement, column);
-
-	return span_of(text, (size_t)sqlite3_column_bytes(statement, column));
-}
-
 static void read_service(sqlite3_stmt *statement, struct store_service *ret)
 {
-	ret->name = read_span(statement, 0);
+	ret->name = store_read_span(statement, 0);
 	for (int i = 0; i < POLICIES; i++) {
 		struct store_policy_value *value = &ret->values[i];
 
 		value->is_number = sqlite3_column_type(statement, i + 1) == SQLITE_INTEGER;
 		value->number = value->is_number ? sqlite3_column_int64(statement, i + 1) : 0;
-		value->text = read_span(statement, i + 1);
+		value->text = store_read_span(statement, i + 1);
 	}
 }
 
@@ -126,15 +118,12 @@ static void word_update(const struct store_policy_change changes[POLICIES], stru
 	add_sql(ret, " WHERE name = ?1");
 }
 
-/* What is NULL stays unbound. */
 static bool bind_value(
 	sqlite3_stmt *statement, int parameter, const struct store_policy_value *value)
 {
 	if (value->is_number)
 		return sqlite3_bind_int64(statement, parameter, value->number) == SQLITE_OK;
-	return !span_is_present(value->text) ||
-	       sqlite3_bind_text64(statement, parameter, (const char *)value->text.bytes,
-		       value->text.length, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK;
+	return store_bind_span(statement, parameter, value->text);
 }
 
 static bool bind_changes(sqlite3_stmt *statement, const char *name,

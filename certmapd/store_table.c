@@ -86,8 +86,6 @@ static enum store_cell_kind kind_of(int type)
 
 static void read_cell(sqlite3_stmt *statement, int column, struct store_cell *ret)
 {
-	const void *bytes = NULL;
-
 	*ret = (struct store_cell){
 		.name = sqlite3_column_name(statement, column),
 		.kind = kind_of(sqlite3_column_type(statement, column)),
@@ -95,13 +93,9 @@ static void read_cell(sqlite3_stmt *statement, int column, struct store_cell *re
 	if (ret->kind == STORE_CELL_INTEGER)
 		ret->number = sqlite3_column_int64(statement, column);
 	else if (ret->kind == STORE_CELL_TEXT)
-		bytes = sqlite3_column_text(statement, column);
+		ret->bytes = store_read_span(statement, column);
 	else if (ret->kind == STORE_CELL_BLOB)
-		bytes = sqlite3_column_blob(statement, column);
-	if (ret->kind == STORE_CELL_TEXT || ret->kind == STORE_CELL_BLOB)
-		/* SQLite gives no address of nothing, which is there all the same. */
-		ret->bytes = span_of(
-			bytes ? bytes : "", (size_t)sqlite3_column_bytes(statement, column));
+		ret->bytes = store_read_bytes(statement, column);
 }
 
 static enum error read_row(sqlite3_stmt *statement, enum store_table table, struct store_row *ret)
@@ -242,8 +236,7 @@ static bool bind_cell(sqlite3_stmt *statement, int parameter, const struct store
 		if (is_text_with_nul(cell))
 			return sqlite3_bind_blob64(statement, parameter, cell->bytes.bytes,
 				       cell->bytes.length, SQLITE_STATIC) == SQLITE_OK;
-		return sqlite3_bind_text64(statement, parameter, (const char *)cell->bytes.bytes,
-			       cell->bytes.length, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK;
+		return store_bind_span(statement, parameter, cell->bytes);
 	case STORE_CELL_BLOB:
 		return sqlite3_bind_blob64(statement, parameter, cell->bytes.bytes,
 			       cell->bytes.length, SQLITE_STATIC) == SQLITE_OK;

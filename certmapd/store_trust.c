@@ -31,14 +31,6 @@ static bool read_kind(sqlite3_stmt *statement, int column, enum store_trust_kind
 	return false;
 }
 
-/* NULL stays where there is none. */
-static bool bind_span(sqlite3_stmt *statement, int parameter, struct span text)
-{
-	return !span_is_present(text) ||
-	       sqlite3_bind_text64(statement, parameter, (const char *)text.bytes, text.length,
-		       SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK;
-}
-
 static enum error take_row(struct store *store, sqlite3_stmt *statement, store_trust_taker *take,
 	void *context, struct store_trouble *ret_trouble)
 {
@@ -50,8 +42,7 @@ static enum error take_row(struct store *store, sqlite3_stmt *statement, store_t
 			store->path, (long long)id);
 		return ERROR_MALFORMED;
 	}
-	const void *bytes = sqlite3_column_blob(statement, 2);
-	return take(id, kind, span_of(bytes, (size_t)sqlite3_column_bytes(statement, 2)), context);
+	return take(id, kind, store_read_bytes(statement, 2), context);
 }
 
 enum error store_list_trust(struct store *store, struct span service, store_trust_taker *take,
@@ -68,8 +59,7 @@ enum error store_list_trust(struct store *store, struct span service, store_trus
 
 	if (error != OK)
 		return error;
-	if (sqlite3_bind_text(statement, 1, (const char *)service.bytes, (int)service.length,
-		    SQLITE_STATIC) != SQLITE_OK)
+	if (!store_bind_span(statement, 1, service))
 		return store_failed(store, ret_trouble);
 	while ((result = sqlite3_step(statement)) == SQLITE_ROW)
 		if ((error = take_row(store, statement, take, context, ret_trouble)) != OK)
@@ -141,7 +131,7 @@ enum error store_count_trust(struct store *store, struct span service, int64_t e
 
 	if (error != OK)
 		return error;
-	if (!bind_span(statement, 1, service) ||
+	if (!store_bind_span(statement, 1, service) ||
 		sqlite3_bind_int64(statement, 2, except_id) != SQLITE_OK ||
 		sqlite3_step(statement) != SQLITE_ROW)
 		return store_failed(store, ret_trouble);
@@ -152,22 +142,12 @@ enum error store_count_trust(struct store *store, struct span service, int64_t e
 	return OK;
 }
 
-static struct span read_text(sqlite3_stmt *statement, int column)
-{
-	/* Asked for before the length, which is that of the text then. */
-	const unsigned char *text = sqlite3_column_text(statement, column);
-
-	return span_of(text, (size_t)sqlite3_column_bytes(statement, column));
-}
-
 static bool read_row(sqlite3_stmt *statement, struct store_trust_row *ret)
 {
-	const void *bytes = sqlite3_column_blob(statement, 4);
-
 	ret->id = sqlite3_column_int64(statement, 0);
-	ret->service = read_text(statement, 1);
-	ret->note = read_text(statement, 3);
-	ret->content = span_of(bytes ? bytes : "", (size_t)sqlite3_column_bytes(statement, 4));
+	ret->service = store_read_span(statement, 1);
+	ret->note = store_read_span(statement, 3);
+	ret->content = store_read_bytes(statement, 4);
 	return read_kind(statement, 2, &ret->kind);
 }
 
@@ -206,9 +186,9 @@ enum error store_insert_trust(struct store *store, const struct store_trust_row 
 
 	if (error != OK)
 		return error;
-	if (!bind_span(statement, 1, row->service) ||
-		!bind_span(statement, 2, span_of_string(words[row->kind])) ||
-		!bind_span(statement, 3, row->note) ||
+	if (!store_bind_span(statement, 1, row->service) ||
+		!store_bind_span(statement, 2, span_of_string(words[row->kind])) ||
+		!store_bind_span(statement, 3, row->note) ||
 		sqlite3_bind_blob64(statement, 4, row->content.bytes, row->content.length,
 			SQLITE_STATIC) != SQLITE_OK)
 		return store_failed(store, ret_trouble);
@@ -230,7 +210,7 @@ enum error store_replace_trust(
 	if (sqlite3_bind_int64(statement, 1, row->id) != SQLITE_OK ||
 		sqlite3_bind_blob64(statement, 2, row->content.bytes, row->content.length,
 			SQLITE_STATIC) != SQLITE_OK ||
-		!bind_span(statement, 3, row->note))
+		!store_bind_span(statement, 3, row->note))
 		return store_failed(store, ret_trouble);
 	return store_run_edit(store, statement, ret_trouble);
 }
