@@ -4,14 +4,11 @@
  * begins and ends, and what may stand in it.
  *
  * The scanning is our own because PEM_read_bio takes the first of two certificates silently and
- * refuses the folded lines that nginx makes. EVP_DecodeBlock does the base64, but only after it
- * was checked here: by itself it trims, counts padding as bytes and ignores stray bits, so that
- * many texts would stand for one certificate. Every scan is linear, whatever a stranger sends.
+ * refuses the folded lines that nginx makes. Every scan is linear, whatever a stranger sends.
  */
 #include "armour.h"
 
-#include <openssl/evp.h>
-
+#include "base64.h"
 #include "hex.h"
 #include "messages.h"
 
@@ -22,46 +19,9 @@ _Static_assert(ARMOUR_DER_MAX_BYTES >= EVIDENCE_MAX_BYTES, "any evidence fits in
 /* Labels in use have some 25 bytes. The bound keeps a text full of opening marks from being read to
  * its end again at each of them. */
 #define LABEL_MAX_BYTES 64u
-/* Digits that are handed to EVP_DecodeBlock at once: a multiple of four, and most certificates. */
-#define DIGITS_MAX 4096u
 
 #define TAG_SEQUENCE 0x30u
 #define LENGTH_LONG_FORM 0x80u
-
-/* What a byte is to base64 (RFC 4648 4). */
-enum {
-	OTHER = 0,
-	DIGIT = 1,
-	PAD = 2,
-	SPACE = 4,
-};
-
-/* clang-format off */
-static const uint8_t byte_kinds[256] = {
-#define O OTHER
-#define D DIGIT
-#define P PAD
-#define S SPACE
-	O, O, O, O, O, O, O, O, O, S, S, O, O, S, O, O, /* tab, line feed, carriage return */
-	O, O, O, O, O, O, O, O, O, O, O, O, O, O, O, O,
-	S, O, O, O, O, O, O, O, O, O, O, D, O, O, O, D, /* space + / */
-	D, D, D, D, D, D, D, D, D, D, O, O, O, P, O, O, /* 0-9 = */
-	O, D, D, D, D, D, D, D, D, D, D, D, D, D, D, D, /* A-O */
-	D, D, D, D, D, D, D, D, D, D, D, O, O, O, O, O, /* P-Z */
-	O, D, D, D, D, D, D, D, D, D, D, D, D, D, D, D, /* a-o */
-	D, D, D, D, D, D, D, D, D, D, D, O, O, O, O, O, /* p-z */
-#undef O
-#undef D
-#undef P
-#undef S
-};
-/* clang-format on */
-
-/* How strict a form of base64 is. */
-enum base64_form {
-	BASE64_LINES,  /* white space anywhere, padding required */
-	BASE64_COLONS, /* no white space, padding may be left out */
-};
 
 /* An opening or closing line of PEM (RFC 7468 2). Offsets count from the start of the text. */
 struct mark {
@@ -117,7 +77,7 @@ const char *armour_finding_text(enum armour_finding finding)
 
 static bool is_space(uint8_t byte)
 {
-	return byte_kinds[byte] == SPACE;
+	return byte == ' ' || byte == '\t' || byte == '\r' || byte == '\n';
 }
 
 static struct span trim(struct span text)
@@ -198,109 +158,6 @@ enum armour_finding armour_check_outer(struct span der)
 	if (content > der.length - header)
 		return ARMOUR_TRUNCATED;
 	return content < der.length - header ? ARMOUR_TRAILING_BYTES : ARMOUR_OPENED;
-}
-
-/* Takes padding off the end; white space may stand between. */
-static struct span take_padding(struct span text, unsigned allowed, size_t *ret_pads)
-{
-	size_t pads = 0;
-	uint8_t kind;
-
-	for (; text.length > 0; text.length--) {
-		kind = byte_kinds[text.bytes[text.length - 1]];
-		if (kind != PAD && !(kind & allowed & SPACE))
-			break;
-		pads += kind == PAD;
-	}
-	*ret_pads = pads;
-	return text;
-}
-
-/* Copies the digits of `text` to `digits`, which has room for all of its bytes, and says which
- * kinds of bytes there were. Without a branch per byte: this is where the time goes. */
-static unsigned gather(struct span text, uint8_t *digits, size_t *count)
-{
-	unsigned seen = 0;
-	size_t n = *count;
-
-	for (size_t i = 0; i < text.length; i++) {
-		const uint8_t kind = byte_kinds[text.bytes[i]];
-
-		digits[n] = text.bytes[i];
-		n += kind & DIGIT;
-		seen |= kind == OTHER ? ~0u : kind;
-	}
-	*count = n;
-	return seen;
-}
-
-/* Decodes `count` checked digits, a multiple of four. */
-static enum armour_finding decode_digits(const uint8_t *digits, size_t count, struct output *out)
-{
-	int decoded;
-
-	if (count == 0)
-		return ARMOUR_OPENED;
-	if (out->capacity - out->length < count / 4 * 3)
-		return ARMOUR_TOO_LARGE;
-	decoded = EVP_DecodeBlock(out->bytes + out->length, digits, (int)count);
-	/* GCOVR_EXCL_START: gather() let digits alone through; if OpenSSL takes them for anything
-	 * else, nothing of it is believed. */
-	if (decoded < 0 || (size_t)decoded != count / 4 * 3)
-		return ARMOUR_BROKEN_BASE64;
-	/* GCOVR_EXCL_STOP */
-	out->length += (size_t)decoded;
-	return ARMOUR_OPENED;
-}
-
-/* Decodes the zero, two or three digits after the last whole group of four. */
-static enum armour_finding decode_rest(
-	uint8_t *digits, size_t count, size_t pads, enum base64_form form, struct output *out)
-{
-	const size_t missing = (4 - count) % 4;
-	enum armour_finding finding;
-
-	/* RFC 8941 4.2.7: who reads the form between colons adds the padding that is not there. */
-	if (missing == 3 || (pads != missing && !(form == BASE64_COLONS && pads == 0)))
-		return ARMOUR_BROKEN_BASE64;
-	if (missing == 0)
-		return ARMOUR_OPENED;
-	memset(digits + count, 'A', missing);
-	finding = decode_digits(digits, 4, out);
-	if (finding != ARMOUR_OPENED)
-		return finding;
-	/* RFC 4648 3.5: bits that stand for nothing are zero, and so the bytes cut off are. */
-	for (size_t i = 0; i < missing; i++)
-		if (out->bytes[--out->length] != 0)
-			return ARMOUR_BROKEN_BASE64;
-	return ARMOUR_OPENED;
-}
-
-/* `text` may lie in the output, at its start or later: three bytes are written where at least four
- * were read before, and `digits` stands between. */
-static enum armour_finding decode_base64(
-	struct span text, enum base64_form form, struct output *out)
-{
-	const unsigned allowed = form == BASE64_COLONS ? DIGIT : DIGIT | SPACE;
-	uint8_t digits[DIGITS_MAX];
-	size_t count = 0, pads, slice, whole;
-	enum armour_finding finding;
-
-	out->length = 0;
-	text = take_padding(text, allowed, &pads);
-	while (text.length > 0) {
-		slice = DIGITS_MAX - count < text.length ? DIGITS_MAX - count : text.length;
-		if (gather(span_of(text.bytes, slice), digits, &count) & ~allowed)
-			return ARMOUR_BROKEN_BASE64;
-		text = span_of(text.bytes + slice, text.length - slice);
-		whole = count - count % 4;
-		finding = decode_digits(digits, whole, out);
-		if (finding != ARMOUR_OPENED)
-			return finding;
-		memmove(digits, digits + whole, count - whole);
-		count -= whole;
-	}
-	return decode_rest(digits, count, pads, form, out);
 }
 
 /* The offset of the five dashes before the next BEGIN or END, or the length of the text. Runs of
@@ -409,6 +266,19 @@ static bool is_printable(struct span text)
 	return printable;
 }
 
+static enum armour_finding open_base64(struct span text, enum base64_form form, struct output *out)
+{
+	switch (base64_decode(text, form, out->bytes, out->capacity, &out->length)) {
+	case BASE64_DECODED:
+		return ARMOUR_OPENED;
+	case BASE64_TOO_LARGE:
+		return ARMOUR_TOO_LARGE;
+	case BASE64_BROKEN:
+		break;
+	}
+	return ARMOUR_BROKEN_BASE64;
+}
+
 /* Marks stand free of the text around them, and base64 free of the marks: "x-----BEGIN" is a line
  * that other readers do not see. */
 static bool is_set_apart(struct span text, const struct mark *begin, const struct mark *end)
@@ -436,7 +306,7 @@ static enum armour_finding open_pem(struct span text, struct output *out)
 		return ARMOUR_BROKEN_PEM;
 	if (has_byte(body, '%'))
 		return ARMOUR_BROKEN_URL_ENCODING;
-	return decode_base64(body, BASE64_LINES, out);
+	return open_base64(body, BASE64_LINES, out);
 }
 
 /* RFC 3986 2.1. Bytes that such a text can't hold unencoded refuse: then it was encoded in part,
@@ -494,7 +364,7 @@ static enum armour_finding open_bare(struct span text, struct output *out)
 {
 	enum armour_finding finding;
 
-	finding = decode_base64(text, BASE64_LINES, out);
+	finding = open_base64(text, BASE64_LINES, out);
 	if (finding == ARMOUR_BROKEN_BASE64)
 		return guess(text);
 	/* Many a word is base64 of something ("null"): then it was not meant as a certificate. What
@@ -513,7 +383,7 @@ static enum armour_finding open_form(struct span text, struct output *out)
 	if (has_byte(text, '%'))
 		return open_percent(text, out);
 	if (text.length >= 2 && text.bytes[0] == ':' && text.bytes[text.length - 1] == ':')
-		return decode_base64(span_of(text.bytes + 1, text.length - 2), BASE64_COLONS, out);
+		return open_base64(span_of(text.bytes + 1, text.length - 2), BASE64_UNBROKEN, out);
 	return open_bare(text, out);
 }
 
@@ -534,17 +404,6 @@ enum armour_finding armour_open_text(
 		*ret_length = out.length;
 	/* "::" and a PEM without a body are there, but hold nothing. */
 	return finding == ARMOUR_EMPTY ? ARMOUR_NOT_A_CERTIFICATE : finding;
-}
-
-bool armour_decode_base64(struct span text, uint8_t *ret, size_t capacity, size_t *ret_length)
-{
-	struct output out = { .bytes = ret, .capacity = capacity };
-
-	if (!span_is_present(text) || text.length % 4 != 0 ||
-		decode_base64(text, BASE64_COLONS, &out) != ARMOUR_OPENED || out.length == 0)
-		return false;
-	*ret_length = out.length;
-	return true;
 }
 
 /* The digit 0 is the SEQUENCE's tag too, but a length octet of text is never of the long form, and

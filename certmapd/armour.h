@@ -53,11 +53,6 @@ WARN_UNUSED enum armour_finding armour_open_text(
 WARN_UNUSED enum armour_finding armour_open_stored(
 	struct span stored, uint8_t *der, size_t capacity, size_t *ret_length);
 
-/* Base64 alone (RFC 4648 4), padded, without white space and stray bits, whatever it holds. False:
- * it is none, empty, or too large for `ret`. */
-WARN_UNUSED bool armour_decode_base64(
-	struct span text, uint8_t *ret, size_t capacity, size_t *ret_length);
-
 /* The outermost tag and length of a certificate in DER (X.690 8.1.3, 10.1): a SEQUENCE whose
  * length is definite, of the fewest octets, and ends exactly with the bytes. */
 WARN_UNUSED enum armour_finding armour_check_outer(struct span der);

@@ -5,7 +5,7 @@
  */
 #include "sshkey.h"
 
-#include "armour.h"
+#include "base64.h"
 
 #define BLOB_MAX_BYTES 4095u /* a multiple of three, so that base64 can fill it */
 #define ED25519_BYTES 32u
@@ -220,7 +220,8 @@ bool sshkey_read(struct span text, uint8_t der[SSHKEY_MAX_BYTES], size_t *ret_le
 		return false;
 	name = take_until(&line, ' ');
 	type = find_type(name);
-	if (!type || !armour_decode_base64(take_until(&line, ' '), blob, sizeof blob, &blob_length))
+	if (!type || base64_decode(take_until(&line, ' '), BASE64_PADDED, blob, sizeof blob,
+			     &blob_length) != BASE64_DECODED)
 		return false;
 	rest = span_of(blob, blob_length);
 	if (!take_string(&rest, &inner_name) || !span_is_equal(inner_name, name) ||

@@ -6,6 +6,7 @@
  */
 #include "import.h"
 
+#include "base64.h"
 #include "print.h"
 
 #include <ctype.h>
@@ -132,7 +133,9 @@ static bool read_cell(const char *name, const json_t *value, struct store_cell *
 		ret->kind = STORE_CELL_INTEGER;
 		ret->number = json_is_true(value) ? 1 : json_integer_value(value);
 	} else if (span_is_present(text) && is_binary(name)) {
-		if (!armour_decode_base64(text, decoded, sizeof decoded, &length))
+		if (base64_decode(text, BASE64_PADDED, decoded, sizeof decoded, &length) !=
+				BASE64_DECODED ||
+			length == 0)
 			return false;
 		ret->kind = STORE_CELL_BLOB;
 		ret->bytes = span_of(decoded, length);

@@ -754,25 +754,6 @@ static void each_finding_has_words_of_its_own(void **state)
 	}
 }
 
-static void base64_alone_is_decoded_whole_or_not_at_all(void **state)
-{
-	static const char *const refused[] = { "", "QQ", "QQ=", "QR==", "Q Q=", "QQ==QQ==", "====" };
-	uint8_t bytes[3];
-	size_t length = 0;
-
-	(void)state;
-	assert_false(armour_decode_base64((struct span){ 0 }, bytes, sizeof(bytes), &length));
-	for (size_t i = 0; i < COUNT(refused); i++)
-		assert_false(armour_decode_base64(
-			span_of_string(refused[i]), bytes, sizeof(bytes), &length));
-	assert_int_equal(length, 0);
-	/* RFC 4648 10. */
-	assert_true(armour_decode_base64(span_of_string("Zm8="), bytes, sizeof(bytes), &length));
-	assert_int_equal(length, 2);
-	assert_memory_equal(bytes, "fo", 2);
-	assert_false(armour_decode_base64(span_of_string("Zm8="), bytes, 2, &length));
-}
-
 static void free_parts(void)
 {
 	while (part_count > 0)
@@ -794,7 +775,6 @@ int main(void)
 		cmocka_unit_test(mutated_text_is_refused_or_opens_whole),
 		cmocka_unit_test(the_outermost_length_is_checked),
 		cmocka_unit_test(each_finding_has_words_of_its_own),
-		cmocka_unit_test(base64_alone_is_decoded_whole_or_not_at_all),
 	};
 	static struct CMUnitTest tests[COUNT(others) + COUNT(text_rows) + COUNT(stored_rows)];
 	size_t count = COUNT(others);
