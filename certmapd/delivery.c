@@ -2,6 +2,8 @@
 /* delivery.c owns the two steps of a delivery: find the row, open its seal. */
 #include "delivery.h"
 
+#include "store_credential.h"
+
 static enum error open_seal(const char *key_path, struct span service, const char *account,
 	struct span sealed, uint8_t ret[SEAL_PLAIN_MAX_BYTES], size_t *ret_length,
 	const char **ret_concern)

@@ -294,15 +294,14 @@ static void witness_history(struct lookup *lookup, int64_t history_id)
 	lookup->newest_history_id = history_id;
 }
 
-bool lookup_take_edit(struct lookup *lookup, struct store_history *ret)
+bool lookup_take_edit(struct lookup *lookup, struct store_logged_edit *ret)
 {
 	struct store_trouble trouble;
 	bool is_found = false;
 
 	if (!lookup->store || lookup->seen_history_id >= lookup->newest_history_id)
 		return false;
-	if (store_next_history(lookup->store, lookup->seen_history_id, ret, &is_found, &trouble) !=
-		OK)
+	if (store_next_edit(lookup->store, lookup->seen_history_id, ret, &is_found, &trouble) != OK)
 		return false;
 	lookup->seen_history_id = is_found ? ret->id : lookup->newest_history_id;
 	return is_found;

@@ -14,7 +14,7 @@
 #include "messages.h"
 #include "policy.h"
 #include "reason.h"
-#include "store.h"
+#include "store_history.h"
 
 struct lookup;
 
@@ -86,7 +86,7 @@ bool lookup_is_usable(const struct lookup *lookup);
 
 /* The next edit of the database that was committed since the daemon opened it: a witness outside of
  * the file. False: none. */
-bool lookup_take_edit(struct lookup *lookup, struct store_history *ret);
+bool lookup_take_edit(struct lookup *lookup, struct store_logged_edit *ret);
 /* Leaves the rest of them out, and tells how many that are: a bulk load would drown the log, and
  * stands in the history. */
 int64_t lookup_skip_edits(struct lookup *lookup);

@@ -80,7 +80,7 @@ static void tell_status(struct server *server)
 			: "");
 }
 
-static void log_edit(const struct store_history *edit)
+static void log_edit(const struct store_logged_edit *edit)
 {
 	struct log_line line;
 
@@ -101,7 +101,7 @@ static void tell_news(struct server *server)
 {
 	struct lookup *lookup = server->context.lookup;
 	const char *news = lookup_take_news(lookup);
-	struct store_history edit;
+	struct store_logged_edit edit;
 	unsigned told = 0;
 
 	if (news)

@@ -117,12 +117,6 @@ struct store_answer {
 WARN_UNUSED enum error store_find(struct store *store, const struct store_question *question,
 	struct store_answer *ret, struct store_trouble *ret_trouble);
 
-/* The sealed credential of an account, of the exact service before that of '*'. *ret_length is 0
- * where there is none. ERROR_MALFORMED: longer than `capacity`. */
-WARN_UNUSED enum error store_find_credential(struct store *store, struct span service,
-	const char *account, uint8_t *sealed, size_t capacity, size_t *ret_length,
-	bool *ret_is_exact, struct store_trouble *ret_trouble);
-
 /* What the daemon itself changes of what people wrote (a renewal that takes force) is committed for
  * good, and sets off the triggers of the history: between these two calls the store does as one of
  * STORE_USE_TOOL. */
@@ -139,17 +133,3 @@ void store_rollback(struct store *store);
 
 /* Brings what is in the log into the file, as far as no reader is in the way; waits for nobody. */
 void store_checkpoint(struct store *store);
-
-/* One entry of the history, for the daemon's log. */
-struct store_history {
-	int64_t id;
-	int64_t mapping_id;                      /* 0: of another table */
-	char object[16];                         /* table */
-	char change[16];                         /* insert, update, delete */
-	char who[MAPPING_ACCOUNT_MAX_BYTES + 1]; /* empty: a shell */
-	char words[512]; /* "enabled: 1 -> 0", or the columns of a new or deleted row; may be cut */
-};
-
-/* The first entry after `after_id`; *ret_found says whether there is one. */
-WARN_UNUSED enum error store_next_history(struct store *store, int64_t after_id,
-	struct store_history *ret, bool *ret_found, struct store_trouble *ret_trouble);

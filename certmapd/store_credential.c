@@ -4,6 +4,8 @@
 
 #include "store_private.h"
 
+#include <string.h>
+
 static bool bind_row(sqlite3_stmt *statement, const struct store_credential *row)
 {
 	return store_bind_span(statement, 1, row->service) &&
@@ -92,4 +94,38 @@ enum error store_delete_credential(struct store *store, struct span service, str
 	if ((error = store_run_edit(store, statement, ret_trouble)) == OK)
 		*ret_found = sqlite3_changes(store->db) > 0;
 	return error;
+}
+
+enum error store_find_credential(struct store *store, struct span service, const char *account,
+	uint8_t *sealed, size_t capacity, size_t *ret_length, bool *ret_is_exact,
+	struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_FIND_CREDENTIAL,
+		"SELECT sealed, service = ?1 FROM credential"
+		" WHERE account = ?2 AND service IN (?1, '*') ORDER BY service = '*' LIMIT 1",
+		&statement, ret_trouble);
+	size_t length;
+	int result;
+
+	if (error != OK)
+		return error;
+	if (!store_bind_span(statement, 1, service) ||
+		sqlite3_bind_text(statement, 2, account, -1, SQLITE_STATIC) != SQLITE_OK)
+		return store_failed(store, ret_trouble);
+	result = sqlite3_step(statement);
+	if (result == SQLITE_DONE) {
+		*ret_length = 0;
+		return OK;
+	}
+	if (result != SQLITE_ROW)
+		return store_failed(store, ret_trouble);
+	const void *bytes = sqlite3_column_blob(statement, 0);
+	length = (size_t)sqlite3_column_bytes(statement, 0);
+	if (!bytes || length == 0 || length > capacity)
+		return ERROR_MALFORMED;
+	memcpy(sealed, bytes, length);
+	*ret_length = length;
+	*ret_is_exact = sqlite3_column_int(statement, 1) != 0;
+	return OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * store_credential.h owns the list of sealed credentials and their changes. What is in them is for
- * seal.h alone; what a lookup needs of them is store_find_credential().
+ * store_credential.h owns the sealed credentials: the one that a session gets, the list of them,
+ * and their changes. What is in them is for seal.h alone.
  */
 #pragma once
 
@@ -32,3 +32,9 @@ WARN_UNUSED enum error store_write_credential(struct store *store,
 /* Inside of an edit. *ret_found is false where there is none. */
 WARN_UNUSED enum error store_delete_credential(struct store *store, struct span service,
 	struct span account, bool *ret_found, struct store_trouble *ret_trouble);
+
+/* The sealed credential of an account, of the exact service before that of '*'. *ret_length is 0
+ * where there is none. ERROR_MALFORMED: longer than `capacity`. */
+WARN_UNUSED enum error store_find_credential(struct store *store, struct span service,
+	const char *account, uint8_t *sealed, size_t capacity, size_t *ret_length,
+	bool *ret_is_exact, struct store_trouble *ret_trouble);

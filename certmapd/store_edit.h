@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * store_edit.h owns the changes that certmapctl makes in the place of a person, and the reading of
- * what a person wants to see, the view mapping_status.
+ * store_edit.h owns the changes of mappings that are made in the place of a person, and the frame
+ * of every change.
  *
  * The rules of a change stand in the triggers of the schema and nowhere else: ERROR_REFUSED brings
  * their words.
@@ -64,88 +64,3 @@ WARN_UNUSED enum error store_disable_mapping(
  * the schema does not let it, for instance because the account has another certificate by now. */
 WARN_UNUSED enum error store_take_over(
 	struct store *store, int64_t id, struct store_trouble *ret_trouble);
-
-/* The columns of the view mapping_status, in its order. */
-enum store_status_column {
-	STATUS_ID,
-	STATUS_SERVICE,
-	STATUS_ACCOUNT,
-	STATUS_STATE,
-	STATUS_PROBLEM,
-	STATUS_SUBJECT,
-	STATUS_ISSUER,
-	STATUS_SERIAL,
-	STATUS_FINGERPRINT,
-	STATUS_NOT_BEFORE,
-	STATUS_NOT_AFTER,
-	STATUS_VALID_FROM,
-	STATUS_VALID_UNTIL,
-	STATUS_REPLACES,
-	STATUS_STAGED_UNTIL,
-	STATUS_ACCOUNT_UID,
-	STATUS_NOTE,
-	STATUS_LAST_USED,
-	STATUS_USES,
-	STATUS_COLUMNS,
-};
-
-/* The column's name in SQL. */
-const char *store_status_name(enum store_status_column column);
-
-/* One row as text, not escaped. It is lent out for the call that it is given to. */
-struct store_status {
-	struct span text[STATUS_COLUMNS]; /* not there: NULL */
-	bool is_number[STATUS_COLUMNS];
-	int64_t number[STATUS_COLUMNS]; /* 0 where it is none */
-};
-
-/* Takes a row; anything but OK ends the reading and is what the reader returns. */
-typedef enum error store_status_taker(const struct store_status *row, void *context);
-
-/* Hands over the mapping `id`, unless there is none. Also inside of an edit. */
-WARN_UNUSED enum error store_find_status(struct store *store, int64_t id, store_status_taker *take,
-	void *context, bool *ret_found, struct store_trouble *ret_trouble);
-
-/* Hands over the mappings in the order of their ids, of one state of the database. `service` and
- * `account` choose, byte for byte; NULL: all. */
-WARN_UNUSED enum error store_list_status(struct store *store, const char *service,
-	const char *account, store_status_taker *take, void *context,
-	struct store_trouble *ret_trouble);
-
-/* Which mappings a person wants to see. NULL and false choose nothing out. */
-struct store_filter {
-	const char *service;
-	const char *account;
-	const char *state; /* a word of mapping_status.state */
-	/* Not used since this second: neither by a login, nor, where there was none, is the mapping
-	 * itself younger. */
-	bool has_unused_since;
-	int64_t unused_since_sec;
-};
-
-/* Hands over those chosen by service, account and id, of one state of the database. */
-WARN_UNUSED enum error store_filter_status(struct store *store, const struct store_filter *filter,
-	store_status_taker *take, void *context, struct store_trouble *ret_trouble);
-
-/* Takes a name, lent out for the call. */
-typedef enum error store_name_taker(struct span name, void *context);
-
-/* Hands over each account, or else each service, that has a mapping, once. */
-WARN_UNUSED enum error store_list_names(struct store *store, bool accounts, store_name_taker *take,
-	void *context, struct store_trouble *ret_trouble);
-
-/* A mapping's certificate as somebody stored it, in whatever armour and in whatever state. The
- * bytes are lent out for the call. */
-struct store_enrolment {
-	int64_t id;
-	struct span certificate;
-};
-
-typedef enum error store_enrolment_taker(const struct store_enrolment *enrolment, void *context);
-
-/* Hands over the certificates of the mappings of `service` and of '*' in the order of their ids,
- * those that a lookup for the service would not see among them. `account`: of this one alone, byte
- * for byte; not there: all. Errors as store_list_status(). */
-WARN_UNUSED enum error store_list_enrolments(struct store *store, struct span service,
-	struct span account, store_enrolment_taker *take, void *context,
-	struct store_trouble *ret_trouble);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* store_find.c owns the reads of a lookup: the one statement that answers it, and the history. */
+/* store_find.c owns the one statement that answers a lookup. */
 #include "store_private.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* One statement, so that one state of the database answers: the policy of the service, whether
@@ -238,94 +237,5 @@ enum error store_find(struct store *store, const struct store_question *question
 		return store_explain(
 			ret_trouble, "%s: the row '*' of service is missing", store->path);
 	*ret = answer;
-	return OK;
-}
-
-enum error store_find_credential(struct store *store, struct span service, const char *account,
-	uint8_t *sealed, size_t capacity, size_t *ret_length, bool *ret_is_exact,
-	struct store_trouble *ret_trouble)
-{
-	sqlite3_stmt *statement STORE_RESET = NULL;
-	enum error error = store_prepare(store, STORE_FIND_CREDENTIAL,
-		"SELECT sealed, service = ?1 FROM credential"
-		" WHERE account = ?2 AND service IN (?1, '*') ORDER BY service = '*' LIMIT 1",
-		&statement, ret_trouble);
-	size_t length;
-	int result;
-
-	if (error != OK)
-		return error;
-	if (!store_bind_span(statement, 1, service) ||
-		sqlite3_bind_text(statement, 2, account, -1, SQLITE_STATIC) != SQLITE_OK)
-		return store_failed(store, ret_trouble);
-	result = sqlite3_step(statement);
-	if (result == SQLITE_DONE) {
-		*ret_length = 0;
-		return OK;
-	}
-	if (result != SQLITE_ROW)
-		return store_failed(store, ret_trouble);
-	const void *bytes = sqlite3_column_blob(statement, 0);
-	length = (size_t)sqlite3_column_bytes(statement, 0);
-	if (!bytes || length == 0 || length > capacity)
-		return ERROR_MALFORMED;
-	memcpy(sealed, bytes, length);
-	*ret_length = length;
-	*ret_is_exact = sqlite3_column_int(statement, 1) != 0;
-	return OK;
-}
-
-/* An update is told by the columns that changed, a new or deleted row by those that are set. A
- * shell can forge an entry whose JSON is none: it is told without them, and ends no log. */
-static const char history_sql[] =
-	"WITH sound AS (SELECT *, iif(json_valid(old), old, NULL) AS o,"
-	"  iif(json_valid(new), new, NULL) AS n FROM history)"
-	" SELECT h.id, coalesce(h.mapping_id, 0), h.object, h.change, h.who,"
-	" CASE h.change WHEN 'update' THEN"
-	"  (SELECT group_concat(n.key || ': ' || coalesce(o.value, 'NULL') || ' -> ' ||"
-	"    coalesce(n.value, 'NULL'), ', ')"
-	"   FROM json_each(h.n) AS n JOIN json_each(h.o) AS o ON o.key = n.key"
-	"   WHERE n.value IS NOT o.value)"
-	" ELSE"
-	"  (SELECT group_concat(key || ': ' || value, ', ')"
-	"   FROM json_each(coalesce(h.n, h.o)) WHERE value IS NOT NULL)"
-	" END,"
-	" h.change = 'update' AND h.old_certificate IS NOT NULL"
-	" FROM sound AS h WHERE h.id > ?1 ORDER BY h.id LIMIT 1";
-
-static void read_history(sqlite3_stmt *statement, struct store_history *ret)
-{
-	size_t length;
-
-	ret->id = sqlite3_column_int64(statement, 0);
-	ret->mapping_id = sqlite3_column_int64(statement, 1);
-	store_read_note(statement, 2, ret->object, sizeof ret->object);
-	store_read_note(statement, 3, ret->change, sizeof ret->change);
-	store_read_note(statement, 4, ret->who, sizeof ret->who);
-	store_read_note(statement, 5, ret->words, sizeof ret->words);
-	length = strlen(ret->words);
-	if (sqlite3_column_int(statement, 6))
-		snprintf(ret->words + length, sizeof ret->words - length, "%scertificate replaced",
-			length > 0 ? ", " : "");
-}
-
-enum error store_next_history(struct store *store, int64_t after_id, struct store_history *ret,
-	bool *ret_found, struct store_trouble *ret_trouble)
-{
-	sqlite3_stmt *statement STORE_RESET = NULL;
-	enum error error =
-		store_prepare(store, STORE_NEXT_HISTORY, history_sql, &statement, ret_trouble);
-	int result;
-
-	if (error != OK)
-		return error;
-	if (sqlite3_bind_int64(statement, 1, after_id) != SQLITE_OK)
-		return store_failed(store, ret_trouble);
-	result = sqlite3_step(statement);
-	if (result != SQLITE_ROW && result != SQLITE_DONE)
-		return store_failed(store, ret_trouble);
-	*ret_found = result == SQLITE_ROW;
-	if (*ret_found)
-		read_history(statement, ret);
 	return OK;
 }

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* store_history.c owns the statements on the history that people ask for. */
+/* store_history.c owns the statements on the history. */
 #include "store_history.h"
 
 #include "store_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* For people ----------------------------------------------------------------------------------- */
 
 /* A value as people read it. The keys with times are those of mapping, and of a pruning. */
 #define READABLE(each)                                                                             \
@@ -12,6 +17,7 @@
 #define ACCOUNT "coalesce(json_extract(h.n, '$.account'), json_extract(h.o, '$.account'))"
 
 /* A shell can forge an entry whose JSON is none: it must not keep the others from being shown. */
+/* clang-format off */
 static const char list_sql[] =
 	"WITH sound AS (SELECT *, CASE WHEN json_valid(old) THEN old ELSE '{}' END AS o,"
 	"  CASE WHEN json_valid(new) THEN new ELSE '{}' END AS n FROM history),"
@@ -22,18 +28,16 @@ static const char list_sql[] =
 	" SELECT h.id, h.at, h.mapping_id, h.who, h.object, h.change, " ACCOUNT ", h.old, h.new,"
 	" h.old_certificate IS NOT NULL,"
 	" CASE h.change WHEN 'update' THEN"
-	"  (SELECT group_concat(a.key || ': ' || " READABLE("a") " || ' -> ' || " READABLE(
-		"b") ", ', ')"
-		     "   FROM json_each(h.o) AS a JOIN json_each(h.n) AS b ON b.key = a.key"
-		     "   WHERE a.value IS NOT b.value)"
-		     " ELSE"
-		     "  (SELECT group_concat(a.key || ': ' || " READABLE(
-			     "a") ", ', ')"
-				  "   FROM json_each(CASE h.change WHEN 'delete' THEN h.o ELSE h.n "
-				  "END) AS a"
-				  "   WHERE a.value IS NOT NULL AND a.key <> 'account')"
-				  " END"
-				  " FROM chosen AS h ORDER BY h.id";
+	"  (SELECT group_concat(a.key || ': ' || " READABLE("a") " || ' -> ' || " READABLE("b") ", ', ')"
+	"   FROM json_each(h.o) AS a JOIN json_each(h.n) AS b ON b.key = a.key"
+	"   WHERE a.value IS NOT b.value)"
+	" ELSE"
+	"  (SELECT group_concat(a.key || ': ' || " READABLE("a") ", ', ')"
+	"   FROM json_each(CASE h.change WHEN 'delete' THEN h.o ELSE h.n END) AS a"
+	"   WHERE a.value IS NOT NULL AND a.key <> 'account')"
+	" END"
+	" FROM chosen AS h ORDER BY h.id";
+/* clang-format on */
 
 enum column {
 	COLUMN_ID,
@@ -150,5 +154,62 @@ enum error store_prune_history(
 		if ((error = store_run_edit(store, statement, ret_trouble)) != OK)
 			return error;
 	}
+	return OK;
+}
+
+/* For the daemon --------------------------------------------------------------------------------
+ */
+
+/* An update is told by the columns that changed, a new or deleted row by those that are set. A
+ * shell can forge an entry whose JSON is none: it is told without them, and ends no log. */
+static const char next_sql[] =
+	"WITH sound AS (SELECT *, iif(json_valid(old), old, NULL) AS o,"
+	"  iif(json_valid(new), new, NULL) AS n FROM history)"
+	" SELECT h.id, coalesce(h.mapping_id, 0), h.object, h.change, h.who,"
+	" CASE h.change WHEN 'update' THEN"
+	"  (SELECT group_concat(n.key || ': ' || coalesce(o.value, 'NULL') || ' -> ' ||"
+	"    coalesce(n.value, 'NULL'), ', ')"
+	"   FROM json_each(h.n) AS n JOIN json_each(h.o) AS o ON o.key = n.key"
+	"   WHERE n.value IS NOT o.value)"
+	" ELSE"
+	"  (SELECT group_concat(key || ': ' || value, ', ')"
+	"   FROM json_each(coalesce(h.n, h.o)) WHERE value IS NOT NULL)"
+	" END,"
+	" h.change = 'update' AND h.old_certificate IS NOT NULL"
+	" FROM sound AS h WHERE h.id > ?1 ORDER BY h.id LIMIT 1";
+
+static void read_logged(sqlite3_stmt *statement, struct store_logged_edit *ret)
+{
+	size_t length;
+
+	ret->id = sqlite3_column_int64(statement, 0);
+	ret->mapping_id = sqlite3_column_int64(statement, 1);
+	store_read_note(statement, 2, ret->object, sizeof ret->object);
+	store_read_note(statement, 3, ret->change, sizeof ret->change);
+	store_read_note(statement, 4, ret->who, sizeof ret->who);
+	store_read_note(statement, 5, ret->words, sizeof ret->words);
+	length = strlen(ret->words);
+	if (sqlite3_column_int(statement, 6))
+		snprintf(ret->words + length, sizeof ret->words - length, "%scertificate replaced",
+			length > 0 ? ", " : "");
+}
+
+enum error store_next_edit(struct store *store, int64_t after_id, struct store_logged_edit *ret,
+	bool *ret_found, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_NEXT_EDIT, next_sql, &statement, ret_trouble);
+	int result;
+
+	if (error != OK)
+		return error;
+	if (sqlite3_bind_int64(statement, 1, after_id) != SQLITE_OK)
+		return store_failed(store, ret_trouble);
+	result = sqlite3_step(statement);
+	if (result != SQLITE_ROW && result != SQLITE_DONE)
+		return store_failed(store, ret_trouble);
+	*ret_found = result == SQLITE_ROW;
+	if (*ret_found)
+		read_logged(statement, ret);
 	return OK;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * store_history.h owns the reading of the history for people, and the one way to shorten it.
+ * store_history.h owns the reading of the history, for people and for the daemon's log, and the one
+ * way to shorten it.
  */
 #pragma once
 
@@ -40,3 +41,17 @@ WARN_UNUSED enum error store_count_prunable(struct store *store, int64_t before_
  * those by which mappings that are still there were added, and adds an entry that says so. */
 WARN_UNUSED enum error store_prune_history(
 	struct store *store, int64_t before_sec, struct store_trouble *ret_trouble);
+
+/* One entry as the daemon logs it: a copy, in few words. */
+struct store_logged_edit {
+	int64_t id;
+	int64_t mapping_id;                      /* 0: of another table */
+	char object[16];                         /* table */
+	char change[16];                         /* insert, update, delete */
+	char who[MAPPING_ACCOUNT_MAX_BYTES + 1]; /* empty: a shell */
+	char words[512]; /* "enabled: 1 -> 0", or the columns of a new or deleted row; may be cut */
+};
+
+/* The first entry after `after_id`; *ret_found says whether there is one. */
+WARN_UNUSED enum error store_next_edit(struct store *store, int64_t after_id,
+	struct store_logged_edit *ret, bool *ret_found, struct store_trouble *ret_trouble);

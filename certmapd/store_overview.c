@@ -48,26 +48,29 @@ enum error store_read_overview(
 
 /* A mapping that is disabled and not staged ends nothing for anybody. */
 #define IN_USE "(m.enabled = 1 OR m.replaces IS NOT NULL)"
-#define END_SQL(what, at)                                                                          \
-	"SELECT '" what "', " at " AS at, m.id, m.service, m.account, f.subject"                   \
-	" FROM mapping AS m LEFT JOIN fact AS f ON f.mapping_id = m.id"
+#define SELECT_END "SELECT m.id, m.service, m.account, f.subject, "
+#define FROM_ALL " AS at FROM mapping AS m LEFT JOIN fact AS f ON f.mapping_id = m.id WHERE "
 
-static const char ends_sql[] = END_SQL("certificate",
-	"f.not_after") " WHERE " IN_USE " AND f.problem IS NULL AND f.not_after <= ?1"
-		       " UNION ALL " END_SQL("mapping",
-			       "m.valid_until") " WHERE " IN_USE " AND m.valid_until <= ?1"
-						" UNION ALL " END_SQL("staging",
-							"m.staged_until") " WHERE m.enabled = 0 "
-									  "AND m.replaces IS NOT "
-									  "NULL AND m.staged_until "
-									  "<= ?1"
-									  " ORDER BY at, id";
+/* clang-format off */
+static const char ends_sql[] =
+	SELECT_END "'certificate', f.not_after" FROM_ALL IN_USE
+	" AND f.problem IS NULL AND f.not_after <= ?1"
+	" UNION ALL "
+	SELECT_END "'mapping', m.valid_until" FROM_ALL IN_USE
+	" AND m.valid_until <= ?1"
+	" UNION ALL "
+	SELECT_END "'staging', m.staged_until" FROM_ALL
+	"m.enabled = 0 AND m.replaces IS NOT NULL AND m.staged_until <= ?1"
+	" ORDER BY at, id";
+/* clang-format on */
 
-/* The first column is one of our own words. */
+enum end_column { END_ID, END_SERVICE, END_ACCOUNT, END_SUBJECT, END_WHAT, END_AT };
+
+/* One of the words of ends_sql: a string of our own outlives the statement. */
 static const char *find_word(sqlite3_stmt *statement)
 {
 	static const char *const words[] = { "certificate", "mapping", "staging" };
-	const struct span word = store_read_span(statement, 0);
+	const struct span word = store_read_span(statement, END_WHAT);
 
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
 		if (span_is_equal(word, span_of_string(words[i])))
@@ -89,11 +92,11 @@ enum error store_list_ends(struct store *store, int64_t until_sec, store_end_tak
 	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
 		const struct store_end end = {
 			.what = find_word(statement),
-			.at_sec = sqlite3_column_int64(statement, 1),
-			.id = sqlite3_column_int64(statement, 2),
-			.service = store_read_span(statement, 3),
-			.account = store_read_span(statement, 4),
-			.subject = store_read_span(statement, 5),
+			.at_sec = sqlite3_column_int64(statement, END_AT),
+			.id = sqlite3_column_int64(statement, END_ID),
+			.service = store_read_span(statement, END_SERVICE),
+			.account = store_read_span(statement, END_ACCOUNT),
+			.subject = store_read_span(statement, END_SUBJECT),
 		};
 
 		if ((error = take(&end, context)) != OK)

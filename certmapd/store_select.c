@@ -171,3 +171,44 @@ enum error store_find_key_fingerprint(struct store *store, int64_t id,
 		return store_failed(store, ret_trouble);
 	return OK;
 }
+
+/* Two statements, since each has its way: an account has few mappings, which an index finds, and
+ * all of them are read as they stand, without sorting them: the plus keeps the index out. */
+#define ENROLMENT_SQL "SELECT id, certificate FROM mapping WHERE "
+static const char of_account_sql[] =
+	ENROLMENT_SQL "service IN (?1, '*') AND account = ?2 ORDER BY id";
+static const char of_service_sql[] = ENROLMENT_SQL "+service IN (?1, '*') ORDER BY id";
+
+static enum error hand_over_enrolments(struct store *store, sqlite3_stmt *statement,
+	store_enrolment_taker *take, void *context, struct store_trouble *ret_trouble)
+{
+	enum error error;
+	int result;
+
+	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
+		struct store_enrolment enrolment = {
+			.id = sqlite3_column_int64(statement, 0),
+			.certificate = store_read_bytes(statement, 1),
+		};
+
+		if ((error = take(&enrolment, context)) != OK)
+			return error;
+	}
+	return result == SQLITE_DONE ? OK : store_failed(store, ret_trouble);
+}
+
+enum error store_list_enrolments(struct store *store, struct span service, struct span account,
+	store_enrolment_taker *take, void *context, struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	const bool is_of_one = span_is_present(account);
+	enum error error = store_prepare(store, is_of_one ? STORE_LIST_OF_ACCOUNT : STORE_LIST_ALL,
+		is_of_one ? of_account_sql : of_service_sql, &statement, ret_trouble);
+
+	if (error != OK)
+		return error;
+	if (!store_bind_span(statement, 1, service) ||
+		(is_of_one && !store_bind_span(statement, 2, account)))
+		return store_failed(store, ret_trouble);
+	return hand_over_enrolments(store, statement, take, context, ret_trouble);
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * store_select.h owns how mappings are found by what a person calls them, and how one mapping
- * stands to the others around it.
+ * store_select.h owns how mappings are found by what a person calls them or by their service, and
+ * how one mapping stands to the others around it.
  */
 #pragma once
 
@@ -74,3 +74,19 @@ WARN_UNUSED enum error store_list_relations(struct store *store, int64_t id,
  * none could be worked out. */
 WARN_UNUSED enum error store_find_key_fingerprint(struct store *store, int64_t id,
 	char ret[2 * STORE_FINGERPRINT_BYTES + 1], struct store_trouble *ret_trouble);
+
+/* A mapping's certificate as somebody stored it, in whatever armour and in whatever state. The
+ * bytes are lent out for the call. */
+struct store_enrolment {
+	int64_t id;
+	struct span certificate;
+};
+
+typedef enum error store_enrolment_taker(const struct store_enrolment *enrolment, void *context);
+
+/* Hands over the certificates of the mappings of `service` and of '*' in the order of their ids,
+ * those that a lookup for the service would not see among them. `account`: of this one alone, byte
+ * for byte; not there: all. ERROR_STORE, ERROR_BUSY, ERROR_MEMORY. */
+WARN_UNUSED enum error store_list_enrolments(struct store *store, struct span service,
+	struct span account, store_enrolment_taker *take, void *context,
+	struct store_trouble *ret_trouble);

@@ -15,7 +15,7 @@
 #include "print.h"
 #include "sshkey.h"
 #include "sshline.h"
-#include "store_edit.h"
+#include "store_select.h"
 #include "view.h"
 
 #include <errno.h>

@@ -9,6 +9,7 @@
 #include "ask.h"
 #include "certificate.h"
 #include "escape.h"
+#include "store_select.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -3,7 +3,7 @@
 #include "ctl.h"
 
 #include "print.h"
-#include "store_edit.h"
+#include "store_status.h"
 #include "table.h"
 #include "view.h"
 #include "when.h"

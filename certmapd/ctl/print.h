@@ -8,7 +8,7 @@
 #include "errors.h"
 #include "json.h"
 #include "span.h"
-#include "store_edit.h"
+#include "store_status.h"
 
 #include <stdio.h>
 

@@ -8,7 +8,7 @@
 #include "seal.h"
 #include "store_check.h"
 #include "store_credential.h"
-#include "store_edit.h"
+#include "store_status.h"
 #include "trust.h"
 #include "view.h"
 

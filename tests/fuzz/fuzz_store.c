@@ -16,6 +16,7 @@
 #include "index.h"
 #include "lookup.h"
 #include "migrations.h"
+#include "store_credential.h"
 #include "store_pending.h"
 #include "store_trust.h"
 
@@ -364,7 +365,7 @@ static void look_up(void)
 		.correlation_id = span_of_string("1"),
 	};
 	struct lookup_outcome outcome;
-	struct store_history edit;
+	struct store_logged_edit edit;
 
 	MUST(lookup_run(scene.lookup, &request, false, &outcome) == LOOKUP_DONE);
 	MUST(outcome.reason != REASON_UNKNOWN);

@@ -747,7 +747,7 @@ static void trust_is_in_force_at_the_next_lookup(void **state)
 static void each_edit_is_witnessed_once(void **state)
 {
 	struct scene *s = *state;
-	struct store_history entry;
+	struct store_logged_edit entry;
 
 	assert_int_equal(ask_alice(s), REASON_UNMAPPED);
 	fixture_map(&s->f, "*", "alice", s->der);
@@ -765,7 +765,7 @@ static void each_edit_is_witnessed_once(void **state)
 static void a_forged_entry_without_json_ends_no_log(void **state)
 {
 	struct scene *s = *state;
-	struct store_history entry;
+	struct store_logged_edit entry;
 
 	assert_int_equal(ask_alice(s), REASON_UNMAPPED);
 	fixture_run(&s->f, "INSERT INTO history (object, change, old, new) VALUES"

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * test_store_edit.c owns the promises about the changes that certmapctl makes: the history knows
- * who, a refusal brings the schema's words, and a certificate is stored as it came.
+ * who, a refusal brings the schema's words, and a certificate is stored as it came; and about the
+ * view in which a person sees the outcome.
  */
 #include "store_edit.h"
 
 #include "fixture.h"
 #include "store_migrate.h"
+#include "store_status.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
