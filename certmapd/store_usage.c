@@ -19,14 +19,17 @@ static enum error run_on(struct store *store, enum store_slot slot, const char *
 	return store_run(store, statement, ret_trouble);
 }
 
-/* Whether there is such a mapping is asked for its first use alone: a page of a million others has
+/* A count that a person wrote may be the highest there is: past it the sum would be a floating
+ * point number, which the column refuses, and with it the whole batch.
+ *
+ * Whether there is such a mapping is asked for its first use alone: a page of a million others has
  * to be read for it. Later ones are an update, and find nothing where it was deleted. */
 static enum error write_one(
 	struct store *store, const struct store_usage *usage, struct store_trouble *ret_trouble)
 {
 	enum error error = run_on(store, STORE_UPDATE_USAGE,
-		"UPDATE usage SET last_used = max(last_used, ?2), uses = uses + ?3"
-		" WHERE mapping_id = ?1",
+		"UPDATE usage SET last_used = max(last_used, ?2),"
+		" uses = min(uses, 9223372036854775807 - ?3) + ?3 WHERE mapping_id = ?1",
 		usage, ret_trouble);
 
 	if (error != OK || sqlite3_changes(store->db) > 0)

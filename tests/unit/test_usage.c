@@ -185,6 +185,25 @@ static void later_uses_are_added_to_earlier_ones(void **state)
 	assert_int_equal(fixture_number(&s->f, "SELECT count(*) FROM usage"), 1);
 }
 
+static void a_count_that_can_grow_no_more_keeps_no_other_from_being_written(void **state)
+{
+	struct scene *s = *state;
+
+	fixture_run(&s->f, "INSERT INTO usage (mapping_id, last_used, uses) VALUES (2, 1, "
+			   "9223372036854775806)");
+	for (int64_t id = 1; id <= 3; id++) {
+		usage_note(&s->usage, id, NOW_SEC);
+		usage_note(&s->usage, id, NOW_SEC);
+	}
+	drain(s);
+	assert_int_equal(fixture_number(&s->f, "SELECT uses FROM usage WHERE mapping_id = 1"), 2);
+	assert_true(
+		fixture_number(&s->f, "SELECT uses FROM usage WHERE mapping_id = 2") == INT64_MAX);
+	assert_int_equal(
+		fixture_number(&s->f, "SELECT last_used FROM usage WHERE mapping_id = 2"), NOW_SEC);
+	assert_int_equal(fixture_number(&s->f, "SELECT uses FROM usage WHERE mapping_id = 3"), 2);
+}
+
 #define usage_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -197,6 +216,7 @@ int main(void)
 		usage_test(a_crowd_is_written_at_once_and_what_is_too_much_is_lost),
 		usage_test(slices_leave_time_for_logins_and_are_longer_in_a_crowd),
 		usage_test(later_uses_are_added_to_earlier_ones),
+		usage_test(a_count_that_can_grow_no_more_keeps_no_other_from_being_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
