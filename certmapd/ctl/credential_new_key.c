@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * new_key.c owns the making of a key file. Whoever looks finds the old file or the new one, whole:
- * half a key file would refuse every login that needs a credential.
+ * credential_new_key.c owns the verb that makes a key file. Whoever looks finds the old file or the
+ * new one, whole: half a key file would refuse every login that needs a credential.
  */
 #include "credential.h"
 

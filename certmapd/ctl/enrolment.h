@@ -4,8 +4,8 @@
  * encodings of other programs are taken off, what is something else is called by its name, and a
  * certificate that is hardly the right one is doubted.
  *
- * It uses OpenSSL's parsers of whole structures, which a lookup never does: only certmapctl calls
- * it, for a file that an administrator named.
+ * It uses OpenSSL's parsers of whole structures, for a file that an administrator named. A lookup
+ * never does: that is why it is certmapctl's, and no part of the daemon.
  */
 #pragma once
 
