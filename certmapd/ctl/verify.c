@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* verify.c owns the verb that looks for what is wrong, and the form of a finding. */
-#include "verify.h"
+/* verify.c owns the verb that looks for what is wrong: its arguments, and where it looks. */
+#include "ctl.h"
 
-#include "json.h"
-#include "print.h"
 #include "seal.h"
-#include "words.h"
+#include "verify_database.h"
+#include "verify_report.h"
+#include "verify_stacks.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
-
-#define WORDS_MAX_BYTES 600u
-#define LABEL_COLUMNS 9u
 
 struct arguments {
 	struct ctl *ctl;
@@ -57,56 +52,6 @@ static const struct argp parser = {
 	       "Exit status: 0 nothing or warnings alone, 1 an error.",
 };
 
-static void print_as_json(struct verify *verify, const char *severity, const char *thing,
-	const char *words, const char *remedy)
-{
-	const struct json_field fields[] = {
-		{ .name = "severity", .text = span_of_string(severity) },
-		{ .name = "thing", .text = span_of_string(thing) },
-		{ .name = "text", .text = span_of_string(words) },
-		{ .name = "remedy", .text = span_of_string(remedy) },
-	};
-
-	fputs(verify->errors + verify->warnings > 1 ? ",\n" : "\n", stdout);
-	if (verify->failure == OK)
-		verify->failure = json_print(fields, sizeof fields / sizeof fields[0]);
-}
-
-void verify_report(struct verify *verify, enum verify_severity severity, const char *thing,
-	const char *remedy, const char *format, ...)
-{
-	const char *word = severity == VERIFY_ERROR ? "error" : "warning";
-	char words[WORDS_MAX_BYTES], shown[WORDS_MAX_BYTES], shown_thing[WORDS_MAX_BYTES];
-	char line[3 * WORDS_MAX_BYTES];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(words, sizeof words, format, arguments);
-	va_end(arguments);
-	verify->errors += severity == VERIFY_ERROR;
-	verify->warnings += severity == VERIFY_WARNING;
-	if (verify->ctl->json) {
-		print_as_json(verify, word, thing, words, remedy);
-		return;
-	}
-	print_shown(span_of_string(words), shown, sizeof shown);
-	print_shown(span_of_string(thing), shown_thing, sizeof shown_thing);
-	snprintf(line, sizeof line, "%s: %s. %s", shown_thing, shown, remedy);
-	words_print(word, LABEL_COLUMNS, line);
-}
-
-static void print_end(const struct verify *verify)
-{
-	if (verify->ctl->json)
-		fputs(verify->errors + verify->warnings > 0 ? "\n]\n" : "]\n", stdout);
-	else if (verify->errors + verify->warnings == 0)
-		puts("Nothing is wrong.");
-	else
-		printf("%zu error%s, %zu warning%s.\n", verify->errors,
-			verify->errors == 1 ? "" : "s", verify->warnings,
-			verify->warnings == 1 ? "" : "s");
-}
-
 enum ctl_status ctl_verify(struct ctl *ctl, int argc, char **argv)
 {
 	struct arguments arguments = {
@@ -117,11 +62,10 @@ enum ctl_status ctl_verify(struct ctl *ctl, int argc, char **argv)
 	const struct store_trouble none = { "" };
 
 	argp_parse(&parser, argc, argv, 0, NULL, &arguments);
-	if (ctl->json)
-		putchar('[');
+	verify_begin(verify);
 	verify_database(verify);
 	verify_stacks(verify);
-	print_end(verify);
+	verify_end(verify);
 	if (verify->failure != OK)
 		return ctl_fail(ctl, verify->failure, &none);
 	return verify->errors > 0 ? CTL_REFUSED : CTL_DONE;

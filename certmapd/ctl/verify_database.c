@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* verify_database.c owns the look at the database: the file, its rows, and what they point to. */
-#include "verify.h"
+/* verify_database.c owns what can be wrong in the database, and the remedies. */
+#include "verify_database.h"
 
 #include "assurance.h"
 #include "index.h"
@@ -10,6 +10,7 @@
 #include "store_credential.h"
 #include "store_status.h"
 #include "trust.h"
+#include "verify_stacks.h"
 #include "view.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* verify_stacks.c owns the look at the stacks that call the module: is each line right, and does a
  * refusal of the module end as one? */
-#include "verify.h"
+#include "verify_stacks.h"
 
 #include "options.h"
 #include "pamstack.h"

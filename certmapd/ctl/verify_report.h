@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * verify.h owns the list of what is wrong: each finding has its severity, the thing that it is
- * about, and a remedy. Who looks for findings stands in the files verify_*.c.
+ * verify_report.h owns the list of what is wrong: each finding has its severity, the thing that it
+ * is about, and a remedy. verify.c is the verb; what looks for findings are the other verify_*.c.
  */
 #pragma once
 
@@ -20,15 +20,11 @@ enum verify_severity {
 	VERIFY_ERROR,   /* lets somebody in, or keeps those out who may come in */
 };
 
+/* Before the first finding, and after the last one. */
+void verify_begin(const struct verify *verify);
+void verify_end(const struct verify *verify);
+
 /* Prints a finding. `thing` and the words are escaped here. */
 __attribute__((format(printf, 5, 6))) void verify_report(struct verify *verify,
 	enum verify_severity severity, const char *thing, const char *remedy, const char *format,
 	...);
-
-/* The database: the file, its rows, and what they point to. */
-void verify_database(struct verify *verify);
-/* The stacks that call the module. */
-void verify_stacks(struct verify *verify);
-
-/* Whether the service has a file of its own. */
-bool verify_has_stack(const struct verify *verify, const char *service);
