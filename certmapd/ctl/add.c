@@ -135,20 +135,6 @@ static void bind_uid(struct store_new_mapping *mapping)
 		 "how, once the account is there");
 }
 
-static enum error show(const struct store_status *row, void *context)
-{
-	const struct ctl *ctl = context;
-
-	if (ctl->json)
-		return print_json_line(row);
-	if (!edit_may_talk(ctl))
-		return OK;
-	printf("Mapping %" PRId64 "%s:\n", row->number[STATUS_ID],
-		edit_is_dry(ctl) ? " would be added" : "");
-	print_words(stdout, row);
-	return OK;
-}
-
 static enum error add(const struct ctl *ctl, struct store *store,
 	const struct store_new_mapping *mapping, struct inserted *ret,
 	struct store_trouble *ret_trouble)
@@ -158,7 +144,7 @@ static enum error add(const struct ctl *ctl, struct store *store,
 	if ((error = edit_begin(ctl, store, ret_trouble)) != OK)
 		return error;
 	error = insert_mapping(store, mapping, ret, ret_trouble);
-	return insert_end(ctl, store, ret, error, show, ret_trouble);
+	return insert_end(ctl, store, ret, error, ret_trouble);
 }
 
 static enum ctl_status run(struct arguments *arguments)

@@ -12,6 +12,11 @@
 /* Between two looks whether the one who holds the lock is done. */
 #define PAUSE_USEC 20000u
 
+enum error ask_open(const struct ctl *ctl, struct lookup **ret)
+{
+	return lookup_new(ctl->database, ctl_owner(ctl), LOOKUP_OBSERVES, ret);
+}
+
 void ask_done(struct lookup **lookup)
 {
 	lookup_free(*lookup);

@@ -8,6 +8,10 @@
 #include "ctl.h"
 #include "lookup.h"
 
+/* A lookup that changes nothing. ERROR_MEMORY; a database that can't be used is the answer of each
+ * question. */
+WARN_UNUSED enum error ask_open(const struct ctl *ctl, struct lookup **ret);
+
 /* *ret is filled in any case. OK: with a reason that was found out. ERROR_DEADLINE: not within the
  * time of --wait; ERROR_STORE: the database can't be used; *ret is `unavailable` then, which is
  * what a login would get, and *ret_trouble says why. */

@@ -266,8 +266,7 @@ static enum error run(const struct arguments *arguments, struct store *store, FI
 		.trouble = ret_trouble,
 	};
 	struct ctl *ctl = arguments->ctl;
-	enum error error =
-		lookup_new(ctl->database, ctl_owner(ctl), LOOKUP_OBSERVES, &search.lookup);
+	enum error error = ask_open(ctl, &search.lookup);
 
 	if (error == OK)
 		error = find_keys(&search, store);

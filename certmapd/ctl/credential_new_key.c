@@ -7,6 +7,7 @@
 
 #include "json.h"
 #include "print.h"
+#include "when.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -88,7 +89,7 @@ static enum ctl_status begin_draft(const char *path, struct draft *draft)
 static enum ctl_status add_new_key(struct text *text)
 {
 	char line[SEAL_KEY_LINE_BYTES + 1], date[32] = "";
-	const time_t now = time(NULL);
+	const time_t now = when_now();
 	struct tm parts;
 
 	if (seal_make_key_line(line) != OK) {

@@ -236,6 +236,13 @@ enum error ctl_settle(struct store *store, struct store_trouble *ret_trouble)
 	return error;
 }
 
+void ctl_settle_if_possible(struct store *store)
+{
+	struct store_trouble trouble;
+
+	(void)!ctl_settle(store, &trouble);
+}
+
 int main(int argc, char **argv)
 {
 	struct ctl ctl = { .database = CTL_DEFAULT_DATABASE, .wait_sec = CTL_DEFAULT_WAIT_SEC };

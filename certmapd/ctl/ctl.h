@@ -13,6 +13,7 @@
 #define CTL_DEFAULT_DATABASE "/var/lib/certmap/mappings.db"
 #define CTL_DEFAULT_WAIT_SEC 5
 #define CTL_WAIT_MAX_SEC 3600
+#define CTL_CLIENTS_GROUP "certmap-clients" /* which may connect to the socket */
 
 /* Exit status. */
 enum ctl_status {
@@ -80,3 +81,6 @@ void ctl_close(struct store **store);
 /* Works out the facts of queued mappings for up to CTL_SETTLE_USEC. Without queued mappings nothing
  * is written and nobody waited for. OK also where some are left: certmapd goes on with them. */
 WARN_UNUSED enum error ctl_settle(struct store *store, struct store_trouble *ret_trouble);
+/* The same for who can do without: on a full or read-only disk what is there can be shown, where
+ * the state of a new mapping says pending, and what is written down already can be searched. */
+void ctl_settle_if_possible(struct store *store);

@@ -19,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define NAME_BYTES 80u
 /* An authority brings the next list when this part of the validity of the one before is over at the
@@ -357,7 +356,7 @@ static enum ctl_status run(struct listing *listing)
 
 enum ctl_status ctl_expiring(struct ctl *ctl, int argc, char **argv)
 {
-	const int64_t now_sec = time(NULL);
+	const int64_t now_sec = when_now();
 	struct arguments arguments = {
 		.ctl = ctl,
 		.now_sec = now_sec,
@@ -372,8 +371,7 @@ enum ctl_status ctl_expiring(struct ctl *ctl, int argc, char **argv)
 	if ((status = ctl_open(ctl, &store)) != CTL_DONE)
 		return status;
 	/* What can't be read now has no end that is known; `list' shows it as pending. */
-	if (ctl_settle(store, &trouble) != OK)
-		trouble.text[0] = '\0';
+	ctl_settle_if_possible(store);
 	listing.store = store;
 	return run(&listing);
 }

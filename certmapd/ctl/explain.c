@@ -22,7 +22,6 @@
 #include <sys/stat.h>
 
 #define MODULE "pam_certmap.so"
-#define CLIENTS_GROUP "certmap-clients"
 #define WORDS_MAX 64
 #define GROUPS_MAX 256
 #define LABEL_COLUMNS 9u
@@ -153,7 +152,7 @@ static bool find_clients(const struct trial_case *c, gid_t *ret, bool *ret_is_op
 		*ret_is_open = status.st_mode & S_IWOTH;
 		return true;
 	}
-	if (!(group = getgrnam(CLIENTS_GROUP)))
+	if (!(group = getgrnam(CTL_CLIENTS_GROUP)))
 		return false;
 	*ret = group->gr_gid;
 	return true;
@@ -357,7 +356,7 @@ static enum ctl_status try_it(struct explanation *e)
 	const struct ctl *ctl = e->ctl;
 	const struct store_trouble none = { "" };
 	struct lookup *lookup ASK_DONE = NULL;
-	enum error error = lookup_new(ctl->database, ctl_owner(ctl), LOOKUP_OBSERVES, &lookup);
+	enum error error = ask_open(ctl, &lookup);
 
 	if (error != OK)
 		return ctl_fail(ctl, error, &none);
@@ -394,8 +393,8 @@ enum ctl_status explain_case(const struct ctl *ctl, const struct explain_case *a
 	/* Where it can't be opened, that is what the daemon finds as well, and the answer. */
 	if (store_open(ctl->database, ctl_owner(ctl), STORE_USE_TOOL, &e->store, &trouble) != OK)
 		e->store = NULL;
-	else if (ctl_settle(e->store, &trouble) != OK)
-		trouble.text[0] = '\0';
+	else
+		ctl_settle_if_possible(e->store);
 	e->c.service = asked->service;
 	e->c.user = asked->user;
 	e->c.exhibit = &e->exhibit;

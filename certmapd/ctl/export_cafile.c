@@ -66,14 +66,12 @@ enum error export_cafile(struct export *export)
 	struct lookup *lookup ASK_DONE = NULL;
 	struct transcript transcript = { .export = export };
 	const struct span service = span_of_string(export->service ? export->service : "*");
-	enum error error =
-		lookup_new(export->ctl->database, ctl_owner(export->ctl), LOOKUP_OBSERVES, &lookup);
+	enum error error = ask_open(export->ctl, &lookup);
 
 	if (error != OK)
 		return error;
-	/* Where facts can't be written now, the lookups say whether they can do without. */
-	if (ctl_settle(export->store, export->trouble) != OK)
-		export->trouble->text[0] = '\0';
+	/* Where it is not, the lookups say whether they can do without. */
+	ctl_settle_if_possible(export->store);
 	transcript.lookup = lookup;
 	error = store_list_enrolments(
 		export->store, service, (struct span){ 0 }, take, &transcript, export->trouble);

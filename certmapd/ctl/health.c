@@ -22,7 +22,7 @@
 
 static void look_at_socket(struct health_report *report)
 {
-	const struct group *group = getgrnam(HEALTH_CLIENTS_GROUP);
+	const struct group *group = getgrnam(CTL_CLIENTS_GROUP);
 	const struct stat *socket = &report->socket;
 
 	report->has_socket = lstat(report->socket_path, &report->socket) == 0;
@@ -31,7 +31,7 @@ static void look_at_socket(struct health_report *report)
 	else if (!S_ISSOCK(socket->st_mode))
 		report->socket_problem = "is no socket";
 	else if (socket->st_uid != 0 || !group || socket->st_gid != group->gr_gid)
-		report->socket_problem = "does not belong to root:" HEALTH_CLIENTS_GROUP;
+		report->socket_problem = "does not belong to root:" CTL_CLIENTS_GROUP;
 	else if ((socket->st_mode & 07777) != SOCKET_MODE)
 		report->socket_problem = "has not the mode 0660";
 }

@@ -11,9 +11,6 @@
 
 #include <sys/stat.h>
 
-/* Whoever is in it may ask. */
-#define HEALTH_CLIENTS_GROUP "certmap-clients"
-
 #define HEALTH_STATES_MAX 16u /* the view has ten */
 #define HEALTH_WORD_BYTES 64u
 #define HEALTH_REASONS_MAX 64u

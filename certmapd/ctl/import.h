@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * import.h owns what an import is made of: the rows that a reader found in its input, what stands
- * there beside them, and what became of each. Readers (import_*.c) know one format each and fill
- * it; import_plan.c brings it into the database; import.c is the verb around them.
+ * there beside them, and what became of each. Readers know one format each and fill it
+ * (import_csv.c, import_directory.c, import_iis.c, import_json.c); import_plan.c decides, and
+ * import_apply.c does it; import_report.c tells; import.c is the verb around them.
  *
  * Nothing that the input says is dropped in silence: it becomes a row, an object or a note.
  */

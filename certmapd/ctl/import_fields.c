@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #define UID_MAX 4294967294 /* (uid_t)-1 is nobody's, chown(2) */
 
@@ -70,7 +69,7 @@ static void take_time(const struct field *field, struct import_number *ret)
 	struct import_number number = { .is_given = true, .is_null = !field->text };
 
 	if (field->text && !ctl_read_number(field->text, 0, WHEN_MAX_SEC, &number.value) &&
-		!when_read(field->text, time(NULL), &number.value))
+		!when_read(field->text, when_now(), &number.value))
 		refuse_value(field, WHEN_FORMS);
 	else
 		*ret = number;

@@ -7,12 +7,12 @@
 
 #include "accounts.h"
 #include "print.h"
+#include "when.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* A mapping as the database has it. */
 struct standing {
@@ -399,7 +399,7 @@ void import_count(const struct import *import, struct import_plan *plan)
 static enum error decide_all(
 	struct import *import, const struct standings *standings, struct import_plan *plan)
 {
-	const int64_t now_sec = time(NULL);
+	const int64_t now_sec = when_now();
 	struct accounts *accounts = NULL;
 	enum error error;
 

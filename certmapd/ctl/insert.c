@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* insert.c owns the order of insert, reading and judging, and the words for what is in the way. */
+/* insert.c owns the order of insert, reading, judging and showing, and the words for what is in the
+ * way. */
 #include "insert.h"
 
 #include "edit.h"
@@ -82,8 +83,22 @@ enum error insert_mapping(struct store *store, const struct store_new_mapping *m
 		store, ret->id, warn_same_key, (void *)mapping->account, ret_trouble);
 }
 
+static enum error show(const struct store_status *row, void *context)
+{
+	const struct ctl *ctl = context;
+
+	if (ctl->json)
+		return print_json_line(row);
+	if (!edit_may_talk(ctl))
+		return OK;
+	printf("Mapping %" PRId64 "%s:\n", row->number[STATUS_ID],
+		edit_is_dry(ctl) ? " would be added" : "");
+	print_words(stdout, row);
+	return OK;
+}
+
 enum error insert_end(const struct ctl *ctl, struct store *store, const struct inserted *inserted,
-	enum error error, store_status_taker *show, struct store_trouble *ret_trouble)
+	enum error error, struct store_trouble *ret_trouble)
 {
 	struct store_trouble ignored;
 	bool is_found;

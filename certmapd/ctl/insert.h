@@ -18,12 +18,11 @@ struct inserted {
 WARN_UNUSED enum error insert_mapping(struct store *store, const struct store_new_mapping *mapping,
 	struct inserted *ret, struct store_trouble *ret_trouble);
 
-/* Ends the edit in which it was inserted, as edit_end() does, and hands its row to `show' with the
- * struct ctl as the context: after the commit, because a disk that is full is found out there, but
- * of a dry run nothing is left to be shown after it. */
+/* Ends the edit in which it was inserted, as edit_end() does, and shows its row: after the commit,
+ * because a disk that is full is found out there, but of a dry run nothing is left to be shown
+ * after it. */
 WARN_UNUSED enum error insert_end(const struct ctl *ctl, struct store *store,
-	const struct inserted *inserted, enum error error, store_status_taker *show,
-	struct store_trouble *ret_trouble);
+	const struct inserted *inserted, enum error error, struct store_trouble *ret_trouble);
 
 struct insert_refusal {
 	enum error error;

@@ -7,7 +7,6 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 
 #define LIVING_MAX (KINFOLK_MAX - 1) /* beside the mapping that is no more */
 
@@ -104,7 +103,7 @@ static void add_former(const struct exhibit *exhibit, struct kinfolk *found)
 
 	if (exhibit->former_mapping == 0)
 		return;
-	narrate_time(exhibit->former_at_sec, time(NULL), when);
+	narrate_time(exhibit->former_at_sec, when_now(), when);
 	words_say(&words, "mapping %" PRId64 " of ", exhibit->former_mapping);
 	words_say_shown(&words, exhibit->former_account);
 	words_say(&words, " held this certificate until it was %s on %s, by ",

@@ -10,7 +10,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define DATE_BYTES (sizeof "2027-01-31" - 1)
 /* Tells certificates apart for the eye; twelve digits of a SHA-256, as git shows them. */
@@ -347,7 +346,7 @@ static enum error list(
 
 enum ctl_status ctl_list(struct ctl *ctl, int argc, char **argv)
 {
-	struct arguments arguments = { .ctl = ctl, .now_sec = time(NULL) };
+	struct arguments arguments = { .ctl = ctl, .now_sec = when_now() };
 	struct store_trouble trouble = { "" };
 	struct store *store CTL_CLOSE = NULL;
 	enum ctl_status status;
@@ -356,9 +355,8 @@ enum ctl_status ctl_list(struct ctl *ctl, int argc, char **argv)
 	argp_parse(&parser, argc, argv, 0, NULL, &arguments);
 	if ((status = ctl_open(ctl, &store)) != CTL_DONE)
 		return status;
-	/* Where facts can't be written now, the state says pending, which is the truth. */
-	if (!arguments.wants_names && ctl_settle(store, &trouble) != OK)
-		trouble.text[0] = '\0';
+	if (!arguments.wants_names)
+		ctl_settle_if_possible(store);
 	error = list(store, &arguments, &trouble);
 	return error == OK ? CTL_DONE : ctl_fail(ctl, error, &trouble);
 }

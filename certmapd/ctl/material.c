@@ -6,13 +6,13 @@
 #include "json.h"
 #include "print.h"
 #include "store_service.h"
+#include "when.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Arguments -------------------------------------------------------------------------------- */
 
@@ -103,7 +103,7 @@ error_t material_parse(int key, char *value, struct argp_state *state)
 enum ctl_status material_main(
 	const struct material_verb *verb, struct ctl *ctl, int argc, char **argv)
 {
-	struct material_arguments arguments = { .ctl = ctl, .verb = verb, .now_sec = time(NULL) };
+	struct material_arguments arguments = { .ctl = ctl, .verb = verb, .now_sec = when_now() };
 	struct store_trouble trouble = { "" };
 	struct store *store CTL_CLOSE = NULL;
 	enum ctl_status status;

@@ -7,7 +7,6 @@
 #include "words.h"
 
 #include <inttypes.h>
-#include <time.h>
 
 #define SHOWN_BYTES 300u
 
@@ -55,7 +54,7 @@ static void say_time(struct words *words, int64_t time_sec)
 {
 	char text[NARRATE_TIME_BYTES];
 
-	words_say(words, "%s", narrate_time(time_sec, time(NULL), text));
+	words_say(words, "%s", narrate_time(time_sec, when_now(), text));
 }
 
 static bool has_failed(const struct trial *trial, enum trial_gate gate)

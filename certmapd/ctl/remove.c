@@ -22,18 +22,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
 
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = arguments->ctl;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (state->arg_num > 0)
-			argp_error(state, "one id, fingerprint or account at a time");
-		arguments->selector.word = value;
-		return 0;
-	default:
+	if (key != ARGP_KEY_INIT)
 		return select_parse(&arguments->selector, key, value, state);
-	}
+	state->child_inputs[0] = arguments->ctl;
+	return 0;
 }
 
 static const struct argp parser = {
@@ -111,9 +103,7 @@ static enum ctl_status run(struct arguments *arguments, struct store *store)
 	enum ctl_status status;
 	enum error error;
 
-	/* Where facts can't be written now, what is written down already is searched. */
-	if (ctl_settle(store, &trouble) != OK)
-		trouble.text[0] = '\0';
+	ctl_settle_if_possible(store);
 	status = select_mappings(ctl, store, &arguments->selector, &want, &selected);
 	if (status != CTL_DONE)
 		return status;

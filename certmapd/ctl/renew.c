@@ -172,20 +172,6 @@ static enum error copy_note(const struct store_status *row, void *context)
 	return *note ? OK : ERROR_MEMORY;
 }
 
-static enum error show(const struct store_status *row, void *context)
-{
-	const struct ctl *ctl = context;
-
-	if (ctl->json)
-		return print_json_line(row);
-	if (!edit_may_talk(ctl))
-		return OK;
-	printf("Mapping %" PRId64 "%s:\n", row->number[STATUS_ID],
-		edit_is_dry(ctl) ? " would be added" : "");
-	print_words(stdout, row);
-	return OK;
-}
-
 /* By its id alone, which is known before: with --sql, the id of the new one may go to another
  * mapping until the statements are run. */
 static enum error disable_old(
@@ -265,7 +251,7 @@ static enum error renew(const struct arguments *arguments, struct store *store,
 	if (error != OK)
 		return error;
 	error = stage(arguments, store, old, file, ret, ret_trouble);
-	return insert_end(arguments->ctl, store, ret, error, show, ret_trouble);
+	return insert_end(arguments->ctl, store, ret, error, ret_trouble);
 }
 
 static enum ctl_status fail(const struct arguments *arguments, struct store *store,

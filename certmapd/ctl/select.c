@@ -7,6 +7,7 @@
 #include "select.h"
 
 #include "edit.h"
+#include "hex.h"
 #include "print.h"
 #include "sessions.h"
 
@@ -42,6 +43,11 @@ error_t select_parse(struct selector *selector, int key, char *value, struct arg
 	case SELECT_OPTION_EVERYWHERE:
 		selector->takes_all = true;
 		return 0;
+	case ARGP_KEY_ARG:
+		if (state->arg_num > 0)
+			argp_error(state, "one id, fingerprint or account at a time");
+		selector->word = value;
+		return 0;
 	case ARGP_KEY_END:
 		if (!selector->word)
 			argp_error(state, "the id, fingerprint or account is missing");
@@ -72,15 +78,6 @@ static enum error add_choice(const struct store_choice *choice, void *context)
 	return OK;
 }
 
-static int digit_of(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Digits with or without colons between the pairs. What a prefix leaves open is 0 in the lowest
  * fingerprint that it fits, and f in the highest. */
 static bool read_fingerprint(const char *text, struct store_selection *ret)
@@ -91,7 +88,7 @@ static bool read_fingerprint(const char *text, struct store_selection *ret)
 	memset(read.lowest, 0, sizeof read.lowest);
 	memset(read.highest, 0xff, sizeof read.highest);
 	for (; *text != '\0'; text++) {
-		const int digit = digit_of(*text);
+		const int digit = hex_digit((uint8_t)*text);
 		const unsigned shift = digits % 2 == 0 ? 4 : 0;
 
 		if (*text == ':' && digits > 0 && digits % 2 == 0 && text[1] != '\0')

@@ -40,11 +40,6 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case OPTION_PEM:
 		arguments->prints_pem = true;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (state->arg_num > 0)
-			argp_error(state, "one id, fingerprint or account at a time");
-		arguments->selector.word = value;
-		return 0;
 	case ARGP_KEY_END:
 		if (arguments->prints_pem && arguments->ctl->json)
 			argp_error(state, "--pem and --json are two forms of one answer");
@@ -302,9 +297,7 @@ static enum ctl_status run(const struct arguments *arguments, struct store *stor
 	enum ctl_status status;
 	enum error error;
 
-	/* Where facts can't be written now, the state says pending, which is the truth. */
-	if (ctl_settle(store, &trouble) != OK)
-		trouble.text[0] = '\0';
+	ctl_settle_if_possible(store);
 	status = select_mappings(arguments->ctl, store, &arguments->selector, &want, &selected);
 	if (status != CTL_DONE)
 		return status;

@@ -3,6 +3,7 @@
 #include "health.h"
 #include "json.h"
 #include "openmetrics.h"
+#include "options.h"
 #include "paint.h"
 #include "print.h"
 #include "store_migrate.h"
@@ -11,9 +12,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
-
-#define DEFAULT_SOCKET "/run/certmap/lookup"
 
 struct arguments {
 	struct ctl *ctl;
@@ -24,7 +22,7 @@ struct arguments {
 enum { OPTION_SOCKET = 0x100, OPTION_METRICS };
 
 static const struct argp_option options[] = {
-	{ "socket", OPTION_SOCKET, "PATH", 0, "The daemon's socket (" DEFAULT_SOCKET ")", 0 },
+	{ "socket", OPTION_SOCKET, "PATH", 0, "The daemon's socket (" OPTIONS_SOCKET_PATH ")", 0 },
 	{ "openmetrics", OPTION_METRICS, NULL, 0, "Print metrics for Prometheus", 0 },
 	{ 0 },
 };
@@ -83,7 +81,7 @@ static void print_socket(const struct health_report *report)
 	print_shown(span_of_string(report->socket_path), shown, sizeof shown);
 	snprintf(words, sizeof words, "%s%s%s", shown, report->socket_problem ? " " : "",
 		report->socket_problem ? report->socket_problem
-				       : ", root:" HEALTH_CLIENTS_GROUP ", mode 0660");
+				       : ", root:" CTL_CLIENTS_GROUP ", mode 0660");
 	print_finding(
 		"socket", !report->socket_problem, report->socket_problem ? "wrong" : "ok", words);
 }
@@ -104,7 +102,7 @@ static void print_daemon(const struct health_report *report)
 	snprintf(words, sizeof words, "version %.*s, process %" PRIu32 ", since %s UTC (%s)%s",
 		(int)status->version.length, (const char *)status->version.bytes, status->pid,
 		when_date((int64_t)status->started_sec, since, sizeof since),
-		when_relative((int64_t)status->started_sec, time(NULL), relative, sizeof relative),
+		when_relative((int64_t)status->started_sec, when_now(), relative, sizeof relative),
 		status->is_usable ? "" : ": it can't use its database, see its log");
 	print_finding("daemon", status->is_usable, "running", words);
 }
@@ -233,7 +231,7 @@ static enum error print_json(const struct ctl *ctl, const struct health_report *
 enum ctl_status ctl_status_verb(struct ctl *ctl, int argc, char **argv)
 {
 	static struct health_report report;
-	struct arguments arguments = { .ctl = ctl, .socket_path = DEFAULT_SOCKET };
+	struct arguments arguments = { .ctl = ctl, .socket_path = OPTIONS_SOCKET_PATH };
 	const struct store_trouble trouble = { "" };
 	enum error error = OK;
 

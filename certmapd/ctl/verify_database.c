@@ -354,7 +354,7 @@ static enum error look_at(struct look *look, struct store *store, struct store_t
 void verify_database(struct verify *verify)
 {
 	const struct ctl *ctl = verify->ctl;
-	struct look look = { .verify = verify, .now_sec = time(NULL) };
+	struct look look = { .verify = verify, .now_sec = when_now() };
 	struct store_trouble trouble = { "" };
 	struct store *store CTL_CLOSE = NULL;
 	enum error error =

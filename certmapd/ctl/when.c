@@ -55,7 +55,8 @@ static const char *read_digits(const char *text, int64_t *ret)
 	return at > text ? at : NULL;
 }
 
-/* time(2) reads the clock as of the kernel's last tick. */
+/* time(2) reads the clock as of the kernel's last tick: for as long, what has just ended would not
+ * have. */
 int64_t when_now(void)
 {
 	struct timespec now;

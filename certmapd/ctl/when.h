@@ -20,7 +20,7 @@
 	"such as 30min, 12h, 30d, 2w, 6mo or 1y"
 #define WHEN_SPAN_FORMS "a span such as 30min, 12h, 30d, 2w, 6mo or 1y"
 
-/* The wall clock. */
+/* The wall clock, to the second: time(2) is up to 10 ms late. */
 int64_t when_now(void);
 
 /* A duration: a number and one of the units min, h, d, w, mo (30 days) and y (365 days). False:
