@@ -6,20 +6,26 @@
 
 #include <string.h>
 
-struct reading {
-	enum store_slot slot;
-	const char *sql;
-};
+enum error store_check_integrity(struct store *store, store_words_taker *take, void *context,
+	struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(
+		store, STORE_CHECK_INTEGRITY, "PRAGMA integrity_check", &statement, ret_trouble);
+	int result;
 
-static const struct reading integrity = { STORE_CHECK_INTEGRITY, "PRAGMA integrity_check" };
-static const struct reading policies = { STORE_CHECK_POLICIES,
-	"SELECT s.name, s.name = '*', coalesce(s.require_trust, d.require_trust) = 1,"
-	" coalesce(s.revocation, d.revocation) = 'require',"
-	" coalesce(s.deliver_credential, d.deliver_credential) = 1,"
-	" EXISTS (SELECT 1 FROM trust AS t WHERE t.kind = 'anchor' AND t.service IN (s.name, '*')),"
-	" EXISTS (SELECT 1 FROM trust AS t WHERE t.kind = 'crl' AND t.service IN (s.name, '*'))"
-	" FROM service AS s JOIN service AS d ON d.name = '*' ORDER BY s.name" };
-static const struct reading staged = { STORE_LIST_STAGED,
+	if (error != OK)
+		return error;
+	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
+		const char *words = store_read_word(statement, 0);
+
+		if (strcmp(words, "ok") != 0 && (error = take(words, context)) != OK)
+			return error;
+	}
+	return result == SQLITE_DONE ? OK : store_failed(store, ret_trouble);
+}
+
+static const char staged_sql[] =
 	"SELECT m.id, coalesce(m.replaces, 0), m.account, m.staged_until < unixepoch(),"
 	" EXISTS (SELECT 1 FROM mapping AS x WHERE x.id = m.replaces AND"
 	"  (x.enabled, x.service, x.account) <> (1, m.service, m.account)),"
@@ -28,96 +34,32 @@ static const struct reading staged = { STORE_LIST_STAGED,
 	"   AND x.account = m.account AND x.enabled = 1) >="
 	"  coalesce((SELECT certificates_per_account FROM service WHERE name = m.service),"
 	"   (SELECT certificates_per_account FROM service WHERE name = '*'))"
-	" FROM mapping AS m WHERE m.enabled = 0 AND m.replaces IS NOT NULL ORDER BY m.id" };
-
-static enum error read_words(sqlite3_stmt *statement, void *context, store_words_taker *take)
-{
-	const char *words = store_read_word(statement, 0);
-
-	return strcmp(words, "ok") == 0 ? OK : take(words, context);
-}
-
-static enum error read_policy(sqlite3_stmt *statement, void *context, store_policy_taker *take)
-{
-	const struct store_policy policy = {
-		.service = store_read_word(statement, 0),
-		.is_every = sqlite3_column_int(statement, 1) != 0,
-		.requires_trust = sqlite3_column_int(statement, 2) != 0,
-		.requires_lists = sqlite3_column_int(statement, 3) != 0,
-		.delivers_credential = sqlite3_column_int(statement, 4) != 0,
-		.has_anchor = sqlite3_column_int(statement, 5) != 0,
-		.has_list = sqlite3_column_int(statement, 6) != 0,
-	};
-
-	return take(&policy, context);
-}
-
-static enum error read_staged(sqlite3_stmt *statement, void *context, store_staged_taker *take)
-{
-	const struct store_staged row = {
-		.id = sqlite3_column_int64(statement, 0),
-		.replaces = sqlite3_column_int64(statement, 1),
-		.account = store_read_word(statement, 2),
-		.has_lapsed = sqlite3_column_int(statement, 3) != 0,
-		.is_shut_out = sqlite3_column_int(statement, 4) != 0,
-		.is_crowded_out = sqlite3_column_int(statement, 5) != 0,
-	};
-
-	return take(&row, context);
-}
-
-/* One of the takers is there. */
-struct takers {
-	store_words_taker *words;
-	store_policy_taker *policy;
-	store_staged_taker *staged;
-	void *context;
-};
-
-static enum error read_row(sqlite3_stmt *statement, const struct takers *takers)
-{
-	if (takers->words)
-		return read_words(statement, takers->context, takers->words);
-	if (takers->policy)
-		return read_policy(statement, takers->context, takers->policy);
-	return read_staged(statement, takers->context, takers->staged);
-}
-
-static enum error read_all(struct store *store, const struct reading *reading,
-	const struct takers *takers, struct store_trouble *ret_trouble)
-{
-	sqlite3_stmt *statement STORE_RESET = NULL;
-	enum error error =
-		store_prepare(store, reading->slot, reading->sql, &statement, ret_trouble);
-	int result;
-
-	if (error != OK)
-		return error;
-	while ((result = sqlite3_step(statement)) == SQLITE_ROW)
-		if ((error = read_row(statement, takers)) != OK)
-			return error;
-	return result == SQLITE_DONE ? OK : store_failed(store, ret_trouble);
-}
-
-enum error store_check_integrity(struct store *store, store_words_taker *take, void *context,
-	struct store_trouble *ret_trouble)
-{
-	return read_all(store, &integrity, &(struct takers){ .words = take, .context = context },
-		ret_trouble);
-}
-
-enum error store_list_policies(struct store *store, store_policy_taker *take, void *context,
-	struct store_trouble *ret_trouble)
-{
-	return read_all(store, &policies, &(struct takers){ .policy = take, .context = context },
-		ret_trouble);
-}
+	" FROM mapping AS m WHERE m.enabled = 0 AND m.replaces IS NOT NULL ORDER BY m.id";
 
 enum error store_list_staged(struct store *store, store_staged_taker *take, void *context,
 	struct store_trouble *ret_trouble)
 {
-	return read_all(store, &staged, &(struct takers){ .staged = take, .context = context },
-		ret_trouble);
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error =
+		store_prepare(store, STORE_LIST_STAGED, staged_sql, &statement, ret_trouble);
+	int result;
+
+	if (error != OK)
+		return error;
+	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
+		const struct store_staged row = {
+			.id = sqlite3_column_int64(statement, 0),
+			.replaces = sqlite3_column_int64(statement, 1),
+			.account = store_read_word(statement, 2),
+			.has_lapsed = sqlite3_column_int(statement, 3) != 0,
+			.is_shut_out = sqlite3_column_int(statement, 4) != 0,
+			.is_crowded_out = sqlite3_column_int(statement, 5) != 0,
+		};
+
+		if ((error = take(&row, context)) != OK)
+			return error;
+	}
+	return result == SQLITE_DONE ? OK : store_failed(store, ret_trouble);
 }
 
 /* The schema ---------------------------------------------------------------------------------- */

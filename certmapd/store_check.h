@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * store_check.h owns the reads for a person who wants to know whether the database is sound, and
- * whether what stands in it can work together.
+ * whether what is staged in it can take force.
  */
 #pragma once
 
 #include "migrations.h"
 #include "store.h"
-
-/* A policy as it counts for a service, NULLs filled from the row '*'. Lent out for the call. */
-struct store_policy {
-	const char *service;
-	bool is_every; /* the row '*' itself */
-	bool requires_trust, requires_lists, delivers_credential;
-	bool has_anchor, has_list; /* that count for it */
-};
 
 /* A staged mapping. */
 struct store_staged {
@@ -41,7 +33,6 @@ struct store_object {
 
 typedef enum error store_words_taker(const char *words, void *context);
 typedef enum error store_object_taker(const struct store_object *object, void *context);
-typedef enum error store_policy_taker(const struct store_policy *policy, void *context);
 typedef enum error store_staged_taker(const struct store_staged *staged, void *context);
 
 /* What PRAGMA integrity_check (sqlite.org) finds; nothing where the file is sound. */
@@ -52,9 +43,6 @@ WARN_UNUSED enum error store_check_integrity(struct store *store, store_words_ta
  * them, in an order of their own. */
 WARN_UNUSED enum error store_check_schema(struct store *store, const struct migration *list,
 	unsigned count, store_object_taker *take, void *context, struct store_trouble *ret_trouble);
-
-WARN_UNUSED enum error store_list_policies(struct store *store, store_policy_taker *take,
-	void *context, struct store_trouble *ret_trouble);
 
 WARN_UNUSED enum error store_list_staged(struct store *store, store_staged_taker *take,
 	void *context, struct store_trouble *ret_trouble);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* store_service.c owns the statements on whole rows of the table service. */
+/* store_service.c owns the statements on the table service. */
 #include "store_service.h"
 
 #include "store_private.h"
@@ -65,6 +65,35 @@ enum error store_list_services(struct store *store, const char *name, store_serv
 	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
 		read_service(statement, &service);
 		if ((error = take(&service, context)) != OK)
+			return error;
+	}
+	return result == SQLITE_DONE ? OK : store_failed(store, ret_trouble);
+}
+
+enum error store_list_demands(struct store *store, store_demand_taker *take, void *context,
+	struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error = store_prepare(store, STORE_LIST_DEMANDS,
+		"SELECT s.name, s.name = '*', coalesce(s.require_trust, d.require_trust) = 1,"
+		" coalesce(s.revocation, d.revocation) = 'require'"
+		" FROM service AS s JOIN service AS d ON d.name = '*'"
+		" ORDER BY s.name <> '*', s.name",
+		&statement, ret_trouble);
+	int result;
+
+	if (error != OK)
+		return error;
+	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
+		const bool is_trust = sqlite3_column_int(statement, 2) != 0;
+		const struct store_demand demand = {
+			.service = store_read_span(statement, 0),
+			.is_every = sqlite3_column_int(statement, 1) != 0,
+			.of_chains = is_trust,
+			.of_lists = is_trust && sqlite3_column_int(statement, 3) != 0,
+		};
+
+		if ((error = take(&demand, context)) != OK)
 			return error;
 	}
 	return result == SQLITE_DONE ? OK : store_failed(store, ret_trouble);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * store_service.h owns the rows of the table service as people see and change them. (What a lookup
- * needs of them comes with store_find().)
+ * store_service.h owns the rows of the table service as people see and change them, and what they
+ * demand of chains. (What a lookup needs of them comes with store_find().)
  */
 #pragma once
 
@@ -49,6 +49,21 @@ typedef enum error store_service_taker(const struct store_service *service, void
 /* Hands over the rows by their names, '*' first; `name`: this one alone, NULL: all. */
 WARN_UNUSED enum error store_list_services(struct store *store, const char *name,
 	store_service_taker *take, void *context, struct store_trouble *ret_trouble);
+
+/* What holds for a service about the chains of its certificates, NULLs filled from the row '*'.
+ * Lent out for the call. */
+struct store_demand {
+	struct span service;
+	bool is_every;  /* the row '*' itself: what holds for a service without a row */
+	bool of_chains; /* require_trust */
+	bool of_lists;  /* and with it revocation = require */
+};
+
+typedef enum error store_demand_taker(const struct store_demand *demand, void *context);
+
+/* Hands them over as store_list_services() does, '*' first. */
+WARN_UNUSED enum error store_list_demands(struct store *store, store_demand_taker *take,
+	void *context, struct store_trouble *ret_trouble);
 
 struct store_policy_change {
 	bool is_wanted;

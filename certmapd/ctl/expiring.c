@@ -93,52 +93,29 @@ struct listing {
 	struct store_trouble *trouble;
 	struct material *materials;
 	size_t material_count, materials_shown;
-	/* Who asks for chains and lists: the row of the service at hand, and the row '*'. */
-	struct need {
-		bool requires_trust, requires_lists; /* the latter counts beside the former alone */
-	} needs, every;
-	bool any_of_chains, any_of_lists;
-	struct span service; /* whose need is looked for */
 	struct table *table; /* NULL: JSON */
 	size_t count;
 };
 
-static enum error read_need(const struct store_service *service, void *context)
-{
-	struct listing *listing = context;
-	const struct store_policy_value *trust = &service->values[POLICY_REQUIRE_TRUST];
-	const struct store_policy_value *lists = &service->values[POLICY_REVOCATION];
-	struct need need = listing->every;
+/* Whether somebody needs a row of `trust`. */
+struct need {
+	const struct store_trust_row *row;
+	bool is_needed;
+};
 
-	if (trust->is_number)
-		need.requires_trust = trust->number != 0;
-	if (span_is_present(lists->text))
-		need.requires_lists = span_is_equal(lists->text, span_of_string("require"));
-	/* It comes before the others. */
-	if (span_is_equal(service->name, span_of_string("*")))
-		listing->every = listing->needs = need;
-	listing->any_of_chains |= need.requires_trust;
-	listing->any_of_lists |= need.requires_trust && need.requires_lists;
-	if (span_is_equal(service->name, listing->service))
-		listing->needs = need;
+/* A row of '*' may serve any service. Of a service's own, the service decides: its row comes after
+ * the row '*', which holds where it has none. */
+static enum error take_demand(const struct store_demand *demand, void *context)
+{
+	struct need *need = context;
+	const bool is_list = need->row->kind == STORE_TRUST_CRL;
+	const bool is_demanded = is_list ? demand->of_lists : demand->of_chains;
+
+	if (span_is_equal(need->row->service, span_of_string("*")))
+		need->is_needed |= is_demanded;
+	else if (demand->is_every || span_is_equal(need->row->service, demand->service))
+		need->is_needed = is_demanded;
 	return OK;
-}
-
-/* Whether somebody needs a row of this service and kind. Rows of '*' may serve any service. */
-static enum error find_need(struct listing *listing, const struct store_trust_row *row, bool *ret)
-{
-	const bool is_list = row->kind == STORE_TRUST_CRL;
-	const struct need *needs = &listing->needs;
-	enum error error;
-
-	listing->service = row->service;
-	listing->any_of_chains = listing->any_of_lists = false;
-	error = store_list_services(listing->store, NULL, read_need, listing, listing->trouble);
-	if (span_is_equal(row->service, span_of_string("*")))
-		*ret = is_list ? listing->any_of_lists : listing->any_of_chains;
-	else
-		*ret = needs->requires_trust && (!is_list || needs->requires_lists);
-	return error;
 }
 
 /* *ret->what stays NULL for what is no certificate: it never begins, so it never ends. */
@@ -194,10 +171,10 @@ static enum error take_trust(const struct store_trust_row *row, void *context)
 	struct listing *listing = context;
 	const struct arguments *arguments = listing->arguments;
 	struct material material = { .id = row->id, .since_sec = INT64_MIN };
-	bool is_needed;
-	enum error error = find_need(listing, row, &is_needed);
+	struct need need = { .row = row };
+	enum error error = store_list_demands(listing->store, take_demand, &need, listing->trouble);
 
-	if (error != OK || !is_needed)
+	if (error != OK || !need.is_needed)
 		return error;
 	snprintf(material.service, sizeof material.service, "%.*s", (int)row->service.length,
 		(const char *)row->service.bytes);

@@ -184,8 +184,6 @@ struct removal {
 	bool is_found;
 	enum store_trust_kind kind;
 	char service[MATERIAL_NAME_MAX_BYTES];
-	/* Of the row '*', which comes before the others. */
-	bool default_requires_trust, default_requires_lists;
 	/* Whom it locks out: services, with commas between. */
 	size_t locked_length;
 	char locked[1024];
@@ -217,31 +215,20 @@ static void add_locked(struct removal *removal, struct span service)
 		removal->locked_length += (size_t)length;
 }
 
-static enum error judge_service(const struct store_service *service, void *context)
+static enum error judge_service(const struct store_demand *demand, void *context)
 {
 	struct removal *removal = context;
-	const struct store_policy_value *trust = &service->values[POLICY_REQUIRE_TRUST];
-	const struct store_policy_value *lists = &service->values[POLICY_REVOCATION];
-	const bool requires_trust =
-		trust->is_number ? trust->number != 0 : removal->default_requires_trust;
-	const bool requires_lists = span_is_present(lists->text)
-					    ? span_is_equal(lists->text, span_of_string("require"))
-					    : removal->default_requires_lists;
 	struct store_trust_count before, after;
 	enum error error;
 
-	if (span_is_equal(service->name, span_of_string("*"))) {
-		removal->default_requires_trust = requires_trust;
-		removal->default_requires_lists = requires_lists;
-	}
 	if ((error = store_count_trust(
-		     removal->store, service->name, 0, &before, removal->trouble)) != OK ||
-		(error = store_count_trust(removal->store, service->name, removal->arguments->id,
+		     removal->store, demand->service, 0, &before, removal->trouble)) != OK ||
+		(error = store_count_trust(removal->store, demand->service, removal->arguments->id,
 			 &after, removal->trouble)) != OK)
 		return error;
-	if (requires_trust && ((before.anchors > 0 && after.anchors == 0) ||
-				      (requires_lists && before.lists > 0 && after.lists == 0)))
-		add_locked(removal, service->name);
+	if ((demand->of_chains && before.anchors > 0 && after.anchors == 0) ||
+		(demand->of_lists && before.lists > 0 && after.lists == 0))
+		add_locked(removal, demand->service);
 	return OK;
 }
 
@@ -319,7 +306,7 @@ enum error material_remove(struct material_arguments *arguments, struct store *s
 		return error;
 	if (!removal.is_found || (removal.kind == STORE_TRUST_CRL) != arguments->verb->is_of_lists)
 		return refuse_row(&removal);
-	if ((error = store_list_services(store, NULL, judge_service, &removal, ret_trouble)) != OK)
+	if ((error = store_list_demands(store, judge_service, &removal, ret_trouble)) != OK)
 		return error;
 	warn_of_locked(&removal);
 	arguments->is_refused = !edit_confirm(arguments->ctl, "Remove %s %" PRId64 " of %s%s?",

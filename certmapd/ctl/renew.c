@@ -10,8 +10,8 @@
 #include "edit.h"
 #include "hex.h"
 #include "insert.h"
-#include "print.h"
 #include "select.h"
+#include "store_status.h"
 #include "when.h"
 
 #include <inttypes.h>

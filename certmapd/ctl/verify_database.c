@@ -8,6 +8,7 @@
 #include "seal.h"
 #include "store_check.h"
 #include "store_credential.h"
+#include "store_service.h"
 #include "store_status.h"
 #include "trust.h"
 #include "verify_stacks.h"
@@ -24,6 +25,8 @@
 
 struct look {
 	struct verify *verify;
+	struct store *store;
+	struct store_trouble *trouble;
 	int64_t now_sec;
 	bool requires_lists, has_credential;
 };
@@ -232,24 +235,29 @@ static enum error take_staged(const struct store_staged *row, void *context)
 	return OK;
 }
 
-static enum error take_policy(const struct store_policy *policy, void *context)
+static enum error take_demand(const struct store_demand *demand, void *context)
 {
 	struct look *look = context;
-	char thing[NAME_MAX_BYTES];
+	char thing[NAME_MAX_BYTES + sizeof "service "], service[NAME_MAX_BYTES];
+	struct store_trust_count count;
+	enum error error =
+		store_count_trust(look->store, demand->service, 0, &count, look->trouble);
 
-	snprintf(thing, sizeof thing, "service %s", policy->service);
-	look->requires_lists |= policy->requires_trust && policy->requires_lists;
-	if (policy->requires_trust && !policy->has_anchor)
+	if (error != OK)
+		return error;
+	snprintf(thing, sizeof thing, "service %s", copy_text(demand->service, service));
+	look->requires_lists |= demand->of_lists;
+	if (demand->of_chains && count.anchors == 0)
 		verify_report(look->verify, VERIFY_ERROR, thing,
 			"Add the authority's certificate with `certmapctl trust add', or set "
 			"require_trust = 0.",
 			"require_trust is 1 and there is no trust anchor: nobody is let in");
-	else if (policy->requires_trust && policy->requires_lists && !policy->has_list)
+	else if (demand->of_lists && count.lists == 0)
 		verify_report(look->verify, VERIFY_ERROR, thing,
 			"Add the authority's list with `certmapctl crl add', or set revocation to "
 			"prefer or off.",
 			"revocation is require and there is no revocation list: nobody is let in");
-	check_service(look, thing, policy->service);
+	check_service(look, thing, service);
 	return OK;
 }
 
@@ -339,7 +347,7 @@ static enum error look_at(struct look *look, struct store *store, struct store_t
 	if ((error = store_check_integrity(store, take_damage, look, ret_trouble)) != OK ||
 		(error = index_check(store, take_forged, look, ret_trouble)) != OK ||
 		(error = ctl_settle(store, ret_trouble)) != OK ||
-		(error = store_list_policies(store, take_policy, look, ret_trouble)) != OK ||
+		(error = store_list_demands(store, take_demand, look, ret_trouble)) != OK ||
 		(error = store_list_status(store, NULL, NULL, take_mapping, look, ret_trouble)) !=
 			OK ||
 		(error = store_list_staged(store, take_staged, look, ret_trouble)) != OK ||
@@ -354,12 +362,13 @@ static enum error look_at(struct look *look, struct store *store, struct store_t
 void verify_database(struct verify *verify)
 {
 	const struct ctl *ctl = verify->ctl;
-	struct look look = { .verify = verify, .now_sec = when_now() };
 	struct store_trouble trouble = { "" };
+	struct look look = { .verify = verify, .trouble = &trouble, .now_sec = when_now() };
 	struct store *store CTL_CLOSE = NULL;
 	enum error error =
 		store_open(ctl->database, ctl_owner(ctl), STORE_USE_TOOL, &store, &trouble);
 
+	look.store = store;
 	if (error == OK)
 		error = look_at(&look, store, &trouble);
 	if (error == ERROR_STORE && ctl_is_forbidden(ctl))
