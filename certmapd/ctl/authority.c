@@ -20,21 +20,6 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define SHORT_FINGERPRINT_BYTES 6u
 
-static enum error read_row(
-	const struct store_trust_row *row, struct certificate_facts *ret, const char **ret_problem)
-{
-	static uint8_t der[ARMOUR_DER_MAX_BYTES];
-	size_t length;
-	const enum armour_finding finding =
-		armour_open_stored(row->content, der, sizeof der, &length);
-
-	if (finding != ARMOUR_OPENED) {
-		*ret_problem = armour_finding_text(finding);
-		return OK;
-	}
-	return certificate_read(span_of(der, length), ret, ret_problem);
-}
-
 /* list ------------------------------------------------------------------------------------- */
 
 enum column { ID, SERVICE, KIND, SUBJECT, EXPIRES, FINGERPRINT, NOTE, COLUMNS };
@@ -49,14 +34,7 @@ static const struct table_column columns[COLUMNS] = {
 	[NOTE] = { .name = "NOTE", .is_cuttable = true, .is_optional = true, .drop = 1 },
 };
 
-struct listing {
-	const struct material_arguments *arguments;
-	struct table *table; /* NULL: JSON */
-	bool is_roomy;
-	size_t count;
-};
-
-static enum error add_to_table(struct listing *listing, const struct store_trust_row *row,
+static enum error add_to_table(struct material_listing *listing, const struct store_trust_row *row,
 	const struct certificate_facts *facts, const char *problem)
 {
 	char id[24], service[VIEW_CELL_BYTES], subject[VIEW_CELL_BYTES], note[VIEW_CELL_BYTES];
@@ -120,14 +98,14 @@ static enum error print_facts(const struct store_trust_row *row,
 
 static enum error list_row(const struct store_trust_row *row, void *context)
 {
-	struct listing *listing = context;
+	struct material_listing *listing = context;
 	struct certificate_facts facts = { 0 };
 	const char *problem = NULL;
 	enum error error;
 
 	if (!material_is_chosen(listing->arguments, row))
 		return OK;
-	if ((error = read_row(row, &facts, &problem)) != OK)
+	if ((error = material_read_certificate(row, &facts, &problem)) != OK)
 		return error;
 	if (!listing->table) {
 		view_begin_row(&listing->count);
@@ -140,24 +118,8 @@ static enum error list_row(const struct store_trust_row *row, void *context)
 static enum error list(struct material_arguments *arguments, struct store *store,
 	struct store_trouble *ret_trouble)
 {
-	struct listing listing = { .arguments = arguments, .is_roomy = view_is_roomy() };
-	enum error error;
-
-	if (arguments->ctl->json) {
-		view_begin_array();
-		error = store_list_trust_rows(store, list_row, &listing, ret_trouble);
-		view_end_array(listing.count);
-		return error;
-	}
-	if ((error = table_new(columns, COLUMNS, &listing.table)) != OK)
-		return error;
-	error = store_list_trust_rows(store, list_row, &listing, ret_trouble);
-	if (error == OK && listing.count > 0)
-		error = table_print(listing.table);
-	else if (error == OK)
-		ctl_warn("no anchors and no intermediates");
-	table_free(listing.table);
-	return error;
+	return material_list(arguments, store, columns, COLUMNS, list_row,
+		"no anchors and no intermediates", ret_trouble);
 }
 
 /* add -------------------------------------------------------------------------------------- */
@@ -204,7 +166,7 @@ static enum error find_twin(const struct store_trust_row *row, void *context)
 
 	if (row->kind == STORE_TRUST_CRL || !span_is_equal(row->service, addition->row.service))
 		return OK;
-	error = read_row(row, &facts, &problem);
+	error = material_read_certificate(row, &facts, &problem);
 	if (error == OK && !problem &&
 		memcmp(facts.fingerprint, addition->facts->fingerprint, sizeof facts.fingerprint) ==
 			0) {

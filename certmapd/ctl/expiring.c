@@ -5,13 +5,11 @@
  */
 #include "ctl.h"
 
-#include "armour.h"
-#include "certificate.h"
 #include "crl_file.h"
+#include "material.h"
 #include "print.h"
 #include "store_overview.h"
 #include "store_service.h"
-#include "store_trust.h"
 #include "view.h"
 #include "when.h"
 
@@ -121,15 +119,10 @@ static enum error take_demand(const struct store_demand *demand, void *context)
 /* *ret->what stays NULL for what is no certificate: it never begins, so it never ends. */
 static enum error read_certificate(const struct store_trust_row *row, struct material *ret)
 {
-	static uint8_t der[ARMOUR_DER_MAX_BYTES];
 	static struct certificate_facts facts;
 	const char *problem = NULL;
-	size_t length;
-	enum error error;
+	enum error error = material_read_certificate(row, &facts, &problem);
 
-	if (armour_open_stored(row->content, der, sizeof der, &length) != ARMOUR_OPENED)
-		return OK;
-	error = certificate_read(span_of(der, length), &facts, &problem);
 	if (error != OK || problem)
 		return error;
 	ret->what = row->kind == STORE_TRUST_ANCHOR ? "anchor" : "intermediate";

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * material.h owns what the families `trust' and `crl' share, whose rows stand in one table: their
- * arguments, the reading of a file, and the removal of a row, with what follows from it.
+ * arguments, the frame of a list, the reading of a file, and the removal of a row, with what
+ * follows from it.
  */
 #pragma once
 
+#include "certificate.h"
 #include "ctl.h"
 #include "store_trust.h"
+#include "table.h"
 
 #define MATERIAL_NAME_MAX_BYTES 300u /* a printed service or file */
 
@@ -42,6 +45,22 @@ extern const struct argp_option material_add_certificate_options[];
 enum ctl_status material_main(
 	const struct material_verb *verb, struct ctl *ctl, int argc, char **argv);
 
+/* Reads the certificate of a row. OK with *ret_problem a sentence: it is none. */
+WARN_UNUSED enum error material_read_certificate(
+	const struct store_trust_row *row, struct certificate_facts *ret, const char **ret_problem);
+
+/* What the taker of a row gets as its context. It counts each row that it shows. */
+struct material_listing {
+	const struct material_arguments *arguments;
+	struct table *table; /* NULL: JSON */
+	bool is_roomy;
+	size_t count;
+};
+
+/* Shows the rows that are chosen, in a table or as JSON; `none` says that there are none. */
+WARN_UNUSED enum error material_list(const struct material_arguments *arguments,
+	struct store *store, const struct table_column *columns, size_t column_count,
+	store_trust_row_taker *take, const char *none, struct store_trouble *ret_trouble);
 /* Whether a row of this service and kind is to be listed. */
 bool material_is_chosen(
 	const struct material_arguments *arguments, const struct store_trust_row *row);

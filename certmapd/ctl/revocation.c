@@ -4,7 +4,6 @@
  * the one before it, of the same issuer, key and scope, and never that of a newer one: who brings
  * an old list would bring back what is revoked.
  */
-#include "armour.h"
 #include "crl_file.h"
 #include "edit.h"
 #include "material.h"
@@ -43,14 +42,7 @@ static const struct table_column columns[COLUMNS] = {
 	[STATE] = { .name = "STATE" },
 };
 
-struct listing {
-	const struct material_arguments *arguments;
-	struct table *table; /* NULL: JSON */
-	bool is_roomy;
-	size_t count;
-};
-
-static enum error add_to_table(struct listing *listing, const struct store_trust_row *row,
+static enum error add_to_table(struct material_listing *listing, const struct store_trust_row *row,
 	const struct crl_facts *facts, const char *problem)
 {
 	const int64_t now_sec = listing->arguments->now_sec;
@@ -119,7 +111,7 @@ static enum error print_facts(const struct material_arguments *arguments,
 
 static enum error list_row(const struct store_trust_row *row, void *context)
 {
-	struct listing *listing = context;
+	struct material_listing *listing = context;
 	struct crl_facts facts = { 0 };
 	const char *problem = NULL;
 	enum error error;
@@ -139,24 +131,8 @@ static enum error list_row(const struct store_trust_row *row, void *context)
 static enum error list(struct material_arguments *arguments, struct store *store,
 	struct store_trouble *ret_trouble)
 {
-	struct listing listing = { .arguments = arguments, .is_roomy = view_is_roomy() };
-	enum error error;
-
-	if (arguments->ctl->json) {
-		view_begin_array();
-		error = store_list_trust_rows(store, list_row, &listing, ret_trouble);
-		view_end_array(listing.count);
-		return error;
-	}
-	if ((error = table_new(columns, COLUMNS, &listing.table)) != OK)
-		return error;
-	error = store_list_trust_rows(store, list_row, &listing, ret_trouble);
-	if (error == OK && listing.count > 0)
-		error = table_print(listing.table);
-	else if (error == OK)
-		ctl_warn("no revocation lists");
-	table_free(listing.table);
-	return error;
+	return material_list(
+		arguments, store, columns, COLUMNS, list_row, "no revocation lists", ret_trouble);
 }
 
 /* add -------------------------------------------------------------------------------------- */
@@ -175,14 +151,9 @@ struct addition {
 static enum error note_issuer(struct addition *addition, const struct store_trust_row *row)
 {
 	static struct certificate_facts facts;
-	static uint8_t der[ARMOUR_DER_MAX_BYTES];
 	const char *problem = NULL;
-	size_t length;
-	enum error error;
+	enum error error = material_read_certificate(row, &facts, &problem);
 
-	if (armour_open_stored(row->content, der, sizeof der, &length) != ARMOUR_OPENED)
-		return OK;
-	error = certificate_read(span_of(der, length), &facts, &problem);
 	if (error == OK && !problem && strcmp(facts.subject, addition->facts.issuer) == 0)
 		addition->has_issuer = true;
 	return error;
