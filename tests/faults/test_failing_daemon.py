@@ -174,7 +174,8 @@ class RenewedNext(First, Renewed):
     def prepare(self):
         Renewed.prepare(self)
         First.prepare(self)
-        self.staged, self.certificate = self.pki.leaf("alice-new"), self.pki.leaf("alice")
+        self.staged = self.pki.leaf("alice-new", subject="/CN=alice")
+        self.certificate = self.pki.leaf("alice")
 
     def ask_again(self):
         self.certificate = self.staged

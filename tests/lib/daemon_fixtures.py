@@ -18,7 +18,8 @@ def make_directory(mode):
     return directory
 
 
-@pytest.fixture(scope="session")
+# Not of the session: two files may call different certificates by one name.
+@pytest.fixture(scope="module")
 def pki():
     """The CA; pki.leaf(NAME) makes a client certificate."""
     directory = make_directory(0o700)
@@ -49,7 +50,7 @@ def no_database(pki):
     shutil.rmtree(directory)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def migrated(pki):
     """The bytes of an empty certmap database. Making it anew would cost each test a disk's sync."""
     directory = make_directory(0o700)

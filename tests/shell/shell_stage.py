@@ -126,6 +126,7 @@ class Pki:
     def __init__(self, directory):
         self.directory = directory
         self.made = {}
+        self.wanted = {}  # how each was asked for
         (directory / "issued").mkdir()
         (directory / "index.txt").touch()
         (directory / "ca.cnf").write_text(CA_CONFIG, encoding="ascii")
@@ -140,8 +141,12 @@ class Pki:
              profile="client"):
         """The client certificate called `name`. `key_of`: another one whose key it shares. `start`
         and `end` are its validity, in seconds from now; 30 days from now on where left out.
-        `issuer` names an authority, `profile` a section of the configuration."""
+        `issuer` names an authority, `profile` a section of the configuration. Asked for again, it
+        is the same one."""
+        wanted = (key, subject, key_of, start, end, issuer, profile)
         if name in self.made:
+            # Else it would depend on the order of the tests which of the two a name stands for.
+            assert self.wanted[name] == wanted, f"two certificates are called {name}"
             return self.made[name]
         new_key = ("-key", f"{key_of}.key") if key_of else (
             *NEW_KEYS[key], "-nodes", "-keyout", f"{name}.key")
@@ -155,6 +160,7 @@ class Pki:
         self.openssl("ca", "-batch", "-notext", "-config", "ca.cnf", *validity,
                      "-cert", f"{issuer}.pem", "-keyfile", f"{issuer}.key",
                      "-extensions", profile, "-in", f"{name}.csr", "-out", f"{name}.pem")
+        self.wanted[name] = wanted
         self.made[name] = Certificate(self.directory, name)
         return self.made[name]
 

@@ -302,15 +302,14 @@ def test_shadow_mode_is_told_with_what_the_answer_would_be(scene, pki, alice):
 @pytest.mark.root
 def test_a_staged_mapping_is_explained_as_in_force_and_stays_staged(scene, pki, alice):
     old = scene.database.map(alice, ACCOUNT)
-    new = scene.database.map(pki.leaf("alice2", subject="/CN=alice"), ACCOUNT, enabled=0,
-                             replaces=old)
-    path = pki.leaf("alice2").path
-    said = scene.explain(path)
+    renewed = pki.leaf("alice2", subject="/CN=alice")
+    new = scene.database.map(renewed, ACCOUNT, enabled=0, replaces=old)
+    said = scene.explain(renewed.path)
     assert (said["reason"], said["takes_over"], said["mapping"]) == ("allowed", True, new)
     assert scene.database.value(f"SELECT enabled FROM mapping WHERE id = {new}") == 0
-    assert scene.login(pki.leaf("alice2").pem)[0] == "allowed"
+    assert scene.login(renewed.pem)[0] == "allowed"
     assert scene.database.value(f"SELECT enabled FROM mapping WHERE id = {new}") == 1
-    assert scene.explain(path)["takes_over"] is False
+    assert scene.explain(renewed.path)["takes_over"] is False
 
     # Where the schema would refuse it, so does explain.
     third = scene.database.map(pki.leaf("alice3"), ACCOUNT, enabled=0, replaces=new)
