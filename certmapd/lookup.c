@@ -391,6 +391,7 @@ static enum error take_over(struct lookup *lookup, const struct request *request
 	const struct presented *evidence, struct store_answer *answer, struct lookup_outcome *ret,
 	struct policy_verdict *verdict, struct store_trouble *ret_trouble)
 {
+	bool has_replaced;
 	enum error error;
 
 	if ((error = store_begin_edit(lookup->store, "certmapd", ret_trouble)) != OK ||
@@ -403,7 +404,8 @@ static enum error take_over(struct lookup *lookup, const struct request *request
 	if ((error = judge(lookup, request, evidence, answer, ret, verdict, ret_trouble)) != OK ||
 		!verdict->stages)
 		return error;
-	if ((error = store_take_over(lookup->store, verdict->mapping->id, ret_trouble)) != OK)
+	error = store_take_over(lookup->store, verdict->mapping->id, &has_replaced, ret_trouble);
+	if (error != OK)
 		return error;
 	ret->took_over = true;
 	/* One who observes has seen by now that nothing refuses it; put_into_force() undoes it. */

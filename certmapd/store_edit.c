@@ -141,19 +141,22 @@ enum error store_disable_mapping(
  * a person may have given that row to somebody else after this one was staged. That the staging is
  * over stands in the same statement, since the schema would see to it by one more entry in the
  * history. */
-enum error store_take_over(struct store *store, int64_t id, struct store_trouble *ret_trouble)
+enum error store_take_over(
+	struct store *store, int64_t id, bool *ret_replaced, struct store_trouble *ret_trouble)
 {
-	bool has_changed;
+	bool has_replaced, has_changed;
 	enum error error = run_on_mapping(store, STORE_DISABLE_REPLACED,
 		"UPDATE mapping SET enabled = 0 WHERE enabled = 1"
 		" AND (id, service, account) ="
 		" (SELECT replaces, service, account FROM mapping WHERE id = ?1)",
-		id, &has_changed, ret_trouble);
+		id, &has_replaced, ret_trouble);
 
 	if (error == OK)
 		error = run_on_mapping(store, STORE_ENABLE_STAGED,
 			"UPDATE mapping SET enabled = 1, replaces = NULL, staged_until = NULL"
 			" WHERE id = ?1 AND enabled = 0",
 			id, &has_changed, ret_trouble);
+	if (error == OK)
+		*ret_replaced = has_replaced;
 	return error;
 }

@@ -60,7 +60,8 @@ WARN_UNUSED enum error store_enable_mapping(
 WARN_UNUSED enum error store_disable_mapping(
 	struct store *store, int64_t id, bool *ret_changed, struct store_trouble *ret_trouble);
 
-/* Inside of an edit: enables a staged mapping and disables the one that it replaces. ERROR_REFUSED:
+/* Inside of an edit: enables a staged mapping and disables the one that it replaces. *ret_replaced
+ * is false where that one is gone, disabled already, or another account's by now. ERROR_REFUSED:
  * the schema does not let it, for instance because the account has another certificate by now. */
 WARN_UNUSED enum error store_take_over(
-	struct store *store, int64_t id, struct store_trouble *ret_trouble);
+	struct store *store, int64_t id, bool *ret_replaced, struct store_trouble *ret_trouble);

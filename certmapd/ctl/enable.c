@@ -14,10 +14,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* What came of one mapping. */
+struct change {
+	bool is_made;      /* it was not so before */
+	bool has_replaced; /* a staged one took over from another, which is disabled by that */
+};
+
 struct direction {
 	struct select_want want;
 	enum error (*change)(struct store *store, const struct store_choice *choice,
-		bool *ret_changed, struct store_trouble *ret_trouble);
+		struct change *ret, struct store_trouble *ret_trouble);
 	const char *done, *would, *already;
 	bool shuts_out;
 };
@@ -41,19 +47,19 @@ static error_t parse(int key, char *value, struct argp_state *state)
 }
 
 /* A person who enables a staged mapping means what its first login would do. */
-static enum error enable(struct store *store, const struct store_choice *choice, bool *ret_changed,
+static enum error enable(struct store *store, const struct store_choice *choice, struct change *ret,
 	struct store_trouble *ret_trouble)
 {
 	if (choice->enabled || choice->replaces == 0)
-		return store_enable_mapping(store, choice->id, ret_changed, ret_trouble);
-	*ret_changed = true;
-	return store_take_over(store, choice->id, ret_trouble);
+		return store_enable_mapping(store, choice->id, &ret->is_made, ret_trouble);
+	ret->is_made = true;
+	return store_take_over(store, choice->id, &ret->has_replaced, ret_trouble);
 }
 
-static enum error disable(struct store *store, const struct store_choice *choice, bool *ret_changed,
-	struct store_trouble *ret_trouble)
+static enum error disable(struct store *store, const struct store_choice *choice,
+	struct change *ret, struct store_trouble *ret_trouble)
 {
-	return store_disable_mapping(store, choice->id, ret_changed, ret_trouble);
+	return store_disable_mapping(store, choice->id, &ret->is_made, ret_trouble);
 }
 
 static bool is_disablable(const struct store_choice *choice)
@@ -86,23 +92,35 @@ static enum error show_json(const struct store_status *row, void *context)
 	return print_json_line(row);
 }
 
+/* What became of the staging. */
+static void tell_staging(const struct ctl *ctl, const struct direction *direction,
+	const struct store_choice *choice, const struct change *change)
+{
+	if (change->has_replaced)
+		printf("Mapping %" PRId64 ", which it replaces, %s.\n", choice->replaces,
+			edit_is_dry(ctl) ? "would be disabled" : "is disabled");
+	else if (!direction->shuts_out)
+		printf("It was staged to replace mapping %" PRId64
+		       ", which is gone, or was not in force for this account.\n",
+			choice->replaces);
+	else
+		printf("It was staged to replace mapping %" PRId64 ", and is not any more.\n",
+			choice->replaces);
+}
+
 static void tell(const struct ctl *ctl, const struct direction *direction,
-	const struct store_choice *choice, bool has_changed)
+	const struct store_choice *choice, const struct change *change)
 {
 	char name[SELECT_NAME_BYTES];
 
 	select_name(choice, name, sizeof name);
 	name[0] = 'M';
 	printf("%s %s.\n", name,
-		!has_changed       ? direction->already
+		!change->is_made   ? direction->already
 		: edit_is_dry(ctl) ? direction->would
 				   : direction->done);
-	if (has_changed && choice->replaces != 0 && !direction->shuts_out)
-		printf("Mapping %" PRId64 ", which it replaces, %s.\n", choice->replaces,
-			edit_is_dry(ctl) ? "would be disabled" : "is disabled");
-	else if (has_changed && choice->replaces != 0 && !choice->enabled)
-		printf("It was staged to replace mapping %" PRId64 ", and is not any more.\n",
-			choice->replaces);
+	if (change->is_made && choice->replaces != 0 && !choice->enabled)
+		tell_staging(ctl, direction, choice, change);
 }
 
 static enum error show_all(
@@ -120,7 +138,7 @@ static enum error show_all(
 /* All of them or none. For programs they are shown before the commit: of a dry run nothing is left
  * to be shown after it. */
 static enum error change_all(const struct ctl *ctl, const struct direction *direction,
-	struct store *store, const struct selected *selected, bool *changed,
+	struct store *store, const struct selected *selected, struct change *changes,
 	struct store_trouble *ret_trouble)
 {
 	enum error error = edit_begin(ctl, store, ret_trouble);
@@ -128,7 +146,7 @@ static enum error change_all(const struct ctl *ctl, const struct direction *dire
 	if (error != OK)
 		return error;
 	for (size_t i = 0; i < selected->count && error == OK; i++)
-		error = direction->change(store, &selected->choices[i], &changed[i], ret_trouble);
+		error = direction->change(store, &selected->choices[i], &changes[i], ret_trouble);
 	if (error == OK && ctl->json)
 		error = show_all(store, selected, ret_trouble);
 	return edit_end(ctl, store, error, ret_trouble);
@@ -138,15 +156,15 @@ static enum error change_all(const struct ctl *ctl, const struct direction *dire
 static enum error change_and_tell(const struct ctl *ctl, const struct direction *direction,
 	struct store *store, const struct selected *selected, struct store_trouble *ret_trouble)
 {
-	bool *changed = calloc(selected->count, sizeof changed[0]);
+	struct change *changes = calloc(selected->count, sizeof changes[0]);
 	enum error error;
 
-	if (!changed)
+	if (!changes)
 		return ERROR_MEMORY;
-	error = change_all(ctl, direction, store, selected, changed, ret_trouble);
+	error = change_all(ctl, direction, store, selected, changes, ret_trouble);
 	for (size_t i = 0; error == OK && edit_may_talk(ctl) && i < selected->count; i++)
-		tell(ctl, direction, &selected->choices[i], changed[i]);
-	free(changed);
+		tell(ctl, direction, &selected->choices[i], &changes[i]);
+	free(changes);
 	return error;
 }
 

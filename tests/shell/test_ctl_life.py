@@ -161,6 +161,7 @@ def test_disable_keeps_the_row_and_is_in_force_at_the_next_lookup(three, daemon,
 def test_what_is_so_already_is_no_failure_and_no_entry(three):
     before = dump(three.database)
     assert "is enabled already" in three("enable", "1").out
+    assert dump(three.database) == before
     three("disable", "2")
     before = dump(three.database)
     assert "is disabled already" in three("disable", "2").out
@@ -190,6 +191,19 @@ def test_enable_of_a_staged_mapping_is_the_take_over(three, pki):
     said = three("enable", "4").out
     assert "Mapping 4 of" in said and "Mapping 1, which it replaces, is disabled." in said
     assert enabled(three) == [0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("before", ["DELETE FROM mapping WHERE id = 1",
+                                    "UPDATE mapping SET enabled = 0 WHERE id = 1"])
+def test_enable_does_not_claim_to_have_disabled_what_was_not_there(three, pki, before):
+    staged(three, pki.leaf("renewed"))
+    three.database.sql(before)
+    dry = three("enable", "4", "--dry-run").out
+    said = three("enable", "4").out
+    assert "Mapping 4 of" in said and "disabled." not in said and "disabled." not in dry
+    for words in (dry, said):
+        assert "mapping 1, which is gone, or was not in force for this account" in words
+    assert three.database.value("SELECT enabled FROM mapping WHERE id = 4") == 1
 
 
 def test_disable_ends_a_staging(three, daemon, pki):
