@@ -253,9 +253,9 @@ static const struct argp prune_parser = {
 	.children = ctl_change_children,
 	.args_doc = "",
 	.doc = "Deletes old entries of the history for ever.\v"
-	       "The certificates of mappings that were removed or changed go with them. Kept are "
-	       "the entries by which mappings that are still there were added. An entry is left "
-	       "that says what was done. On a terminal it asks first.",
+	       "The certificates of mappings that were removed or changed go with them. The "
+	       "entries by which mappings that are still there were added are kept. An entry is "
+	       "left that says what was done. On a terminal it asks first.",
 };
 
 static enum error prune_in_edit(const struct ctl *ctl, struct store *store, int64_t before_sec,
