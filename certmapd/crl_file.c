@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DER_SEQUENCE 0x30u /* the first octet of a list in DER, X.690 8.9.1 */
+
 static void free_text(char **text)
 {
 	OPENSSL_free(*text);
@@ -114,7 +116,7 @@ enum error crl_file_open(
 	struct span content, struct span *ret, uint8_t **ret_room, const char **ret_problem)
 {
 	*ret_problem = NULL;
-	if (content.length > 0 && content.bytes[0] == 0x30) {
+	if (content.length > 0 && content.bytes[0] == DER_SEQUENCE) {
 		*ret = content;
 		return OK;
 	}

@@ -26,8 +26,11 @@
  * when the load is done. */
 #define BATCH_SETTINGS "PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 16384"
 
+/* Unless a person says otherwise: longer than an edit of somebody else takes. */
+#define TOOL_PATIENCE_MSEC 5000
+
 /* Static because it is a person's for the whole run of a tool, which has one thread. */
-static unsigned tool_patience_msec = 5000;
+static unsigned tool_patience_msec = TOOL_PATIENCE_MSEC;
 
 void store_set_patience(unsigned patience_msec)
 {

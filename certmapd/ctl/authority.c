@@ -18,7 +18,6 @@
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define SHORT_FINGERPRINT_BYTES 6u
 
 /* list ------------------------------------------------------------------------------------- */
 
@@ -38,7 +37,7 @@ static enum error add_to_table(struct material_listing *listing, const struct st
 	const struct certificate_facts *facts, const char *problem)
 {
 	char id[24], service[VIEW_CELL_BYTES], subject[VIEW_CELL_BYTES], note[VIEW_CELL_BYTES];
-	char expires[64] = "-", fingerprint[2 * SHORT_FINGERPRINT_BYTES + 1] = "-";
+	char expires[64] = "-", fingerprint[VIEW_FINGERPRINT_DIGITS + 1] = "-";
 	const char *values[COLUMNS] = {
 		[ID] = id,
 		[SERVICE] = print_shown(row->service, service, sizeof service),
@@ -54,7 +53,7 @@ static enum error add_to_table(struct material_listing *listing, const struct st
 
 	snprintf(id, sizeof id, "%" PRId64, row->id);
 	if (!problem) {
-		hex_print(span_of(facts->fingerprint, SHORT_FINGERPRINT_BYTES), fingerprint);
+		hex_print(span_of(facts->fingerprint, VIEW_FINGERPRINT_DIGITS / 2), fingerprint);
 		view_date(facts->not_after_sec, listing->arguments->now_sec, listing->is_roomy,
 			expires, sizeof expires);
 		paint = view_paint_of_end(facts->not_after_sec, listing->arguments->now_sec);

@@ -9,9 +9,10 @@
 #include "certificate.h"
 #include "ctl.h"
 #include "messages.h"
+#include "view.h"
 
-/* What a person may leave out of a fingerprint: tables show the first twelve digits. */
-#define EXHIBIT_PREFIX_MIN_DIGITS 12u
+/* What a person may leave out of a fingerprint: as much as tables do. */
+#define EXHIBIT_PREFIX_MIN_DIGITS VIEW_FINGERPRINT_DIGITS
 
 struct exhibit {
 	bool is_none; /* nobody named one */

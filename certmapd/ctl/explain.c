@@ -11,6 +11,7 @@
 #include "print.h"
 #include "seal.h"
 #include "trial.h"
+#include "view.h"
 #include "words.h"
 
 #include <ctype.h>
@@ -215,8 +216,9 @@ static void print_head(const struct explanation *e)
 					 ? "not readable as a certificate"
 					 : "a certificate that the database has never had");
 	if (e->exhibit.fingerprint[0])
-		words_say(&head, asked->is_verbose ? ", SHA-256 %s" : ", SHA-256 %.12s...",
-			e->exhibit.fingerprint);
+		words_say(&head, ", SHA-256 %.*s%s",
+			asked->is_verbose ? (int)FINGERPRINT_HEX_BYTES : VIEW_FINGERPRINT_DIGITS,
+			e->exhibit.fingerprint, asked->is_verbose ? "" : "...");
 	words_print("shows", LABEL_COLUMNS, text);
 	head.used = 0;
 	if (e->line)

@@ -18,9 +18,7 @@
 #include <unistd.h>
 
 #define CELL_MAX_BYTES 300u
-#define SHORT_FINGERPRINT_BYTES 12u
 #define SHORT_ID_BYTES 8u
-#define USEC_PER_SEC 1000000u
 #define LABEL_COLUMNS 9u
 
 enum column { WHEN, SERVICE, USER, ACCOUNT, REASON, FINGERPRINT, HOST, ID, COLUMNS };
@@ -60,12 +58,12 @@ static enum error add_row(struct table *table, const struct refusal *refusal, bo
 		[USER] = span_or_none(refusal->asked),
 		[ACCOUNT] = span_or_none(refusal->account),
 		[REASON] = span_or_none(refusal->reason),
-		[FINGERPRINT] = beginning(refusal->fingerprint, SHORT_FINGERPRINT_BYTES, is_whole),
+		[FINGERPRINT] = beginning(refusal->fingerprint, VIEW_FINGERPRINT_DIGITS, is_whole),
 		[HOST] = span_or_none(refusal->host),
 		[ID] = beginning(refusal->id, SHORT_ID_BYTES, is_whole),
 	};
 
-	when_date((int64_t)(refusal->at_usec / USEC_PER_SEC), when, sizeof when);
+	when_date((int64_t)(refusal->at_usec / REFUSALS_USEC_PER_SEC), when, sizeof when);
 	for (size_t i = 0; i < COLUMNS; i++)
 		cells[i] = print_shown(
 			i == WHEN ? span_of_string(when) : spans[i], shown[i], sizeof shown[i]);
@@ -88,7 +86,9 @@ static enum error print_table(const struct refusal *list, size_t count, bool is_
 static enum error print_object(const struct refusal *r, const char *next)
 {
 	const struct json_field fields[] = {
-		{ .name = "at", .is_number = true, .number = (int64_t)(r->at_usec / USEC_PER_SEC) },
+		{ .name = "at",
+			.is_number = true,
+			.number = (int64_t)(r->at_usec / REFUSALS_USEC_PER_SEC) },
 		{ .name = "service", .text = span_or_none(r->service) },
 		{ .name = "type", .text = span_or_none(r->type) },
 		{ .name = "user", .text = span_or_none(r->asked) },

@@ -50,7 +50,7 @@ static const struct argp_option options[] = {
 
 static uint64_t usec_of(int64_t time_sec)
 {
-	return time_sec > 0 ? (uint64_t)time_sec * 1000000u : 0;
+	return time_sec > 0 ? (uint64_t)time_sec * REFUSALS_USEC_PER_SEC : 0;
 }
 
 static void take_since(

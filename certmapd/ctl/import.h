@@ -190,7 +190,5 @@ WARN_UNUSED enum error import_read_history_id(
 /* Whether the row waits for its first login, to take the place of another mapping. */
 bool import_is_staged(const struct import_row *row);
 
-const char *import_result_text(enum import_result result);
-
 /* Prints what became of everything: a table, or JSON. */
 WARN_UNUSED enum error import_report(const struct import *import, const struct import_plan *plan);

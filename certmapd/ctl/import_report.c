@@ -13,7 +13,13 @@
 
 #define CELL_MAX_BYTES 512u
 
-const char *import_result_text(enum import_result result)
+/* A line of the report. */
+struct line {
+	const char *result, *object, *account, *service, *origin, *detail;
+	int64_t id; /* 0: none */
+};
+
+static const char *word_result(enum import_result result)
 {
 	static const char *const texts[IMPORT_RESULTS] = {
 		[IMPORT_UNDECIDED] = "undecided",
@@ -27,12 +33,6 @@ const char *import_result_text(enum import_result result)
 	return texts[result];
 }
 
-/* A line of the report. */
-struct line {
-	const char *result, *object, *account, *service, *origin, *detail;
-	int64_t id; /* 0: none */
-};
-
 /* Of what would have been done, had nothing been refused: nothing was. */
 static const char *result_text(const struct import_plan *plan, enum import_result result)
 {
@@ -40,7 +40,7 @@ static const char *result_text(const struct import_plan *plan, enum import_resul
 		return "not added";
 	if (plan->counts[IMPORT_REFUSED] > 0 && result == IMPORT_CHANGED)
 		return "not changed";
-	return import_result_text(result);
+	return word_result(result);
 }
 
 typedef enum error line_taker(const struct line *line, void *context);

@@ -12,8 +12,6 @@
 #include <string.h>
 
 #define DATE_BYTES (sizeof "2027-01-31" - 1)
-/* Tells certificates apart for the eye; twelve digits of a SHA-256, as git shows them. */
-#define SHORT_FINGERPRINT_BYTES 12u
 #define CELL_MAX_BYTES VIEW_CELL_BYTES
 
 static const struct state {
@@ -266,7 +264,7 @@ static enum error add_to_table(const struct store_status *row, void *context)
 		[NOTE] = text[STATUS_NOTE],
 		[FINGERPRINT] = listing->arguments->is_verbose ? text[STATUS_FINGERPRINT]
 							       : beginning(text[STATUS_FINGERPRINT],
-									 SHORT_FINGERPRINT_BYTES),
+									 VIEW_FINGERPRINT_DIGITS),
 	};
 	char shown[COLUMNS][CELL_MAX_BYTES];
 	const char *values[COLUMNS];

@@ -4,6 +4,7 @@
 
 #include "armour.h"
 #include "print.h"
+#include "view.h"
 #include "words.h"
 
 #include <inttypes.h>
@@ -170,7 +171,8 @@ static void say_evidence(struct words *words, const struct trial *trial)
 	if (!has_failed(trial, TRIAL_EVIDENCE)) {
 		words_say(words, "%s", whole_words(trial->kind));
 		if (trial->answer.fingerprint[0])
-			words_say(words, ", SHA-256 %.12s...", trial->answer.fingerprint);
+			words_say(words, ", SHA-256 %.*s...", VIEW_FINGERPRINT_DIGITS,
+				trial->answer.fingerprint);
 	} else if (trial->answer.reason == REASON_EVIDENCE_NOT_ACCEPTED) {
 		words_say(words, "the kind `%s' is weak, and accept_%s is 0 in the table service",
 			kind_word(trial->kind), kind_word(trial->kind));

@@ -14,6 +14,8 @@
 
 #include <stdint.h>
 
+#define REFUSALS_USEC_PER_SEC 1000000u
+
 /* Texts are whole or cut, terminated, not escaped; "": not known. */
 struct refusal {
 	uint64_t at_usec; /* CLOCK_REALTIME */

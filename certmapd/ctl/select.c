@@ -10,6 +10,7 @@
 #include "hex.h"
 #include "print.h"
 #include "sessions.h"
+#include "view.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,7 +19,6 @@
 #include <unistd.h>
 
 #define PREFIX_MIN_DIGITS 8u
-#define SHORT_FINGERPRINT_DIGITS 12 /* as `list` shows them */
 
 enum meaning { MEANING_ID, MEANING_FINGERPRINT, MEANING_ACCOUNT, MEANINGS };
 
@@ -228,7 +228,7 @@ static void print_choice(const struct store_choice *choice)
 	print_shown(span_of_string(choice->subject), subject, sizeof subject);
 	print_shown(span_of_string(choice->note), note, sizeof note);
 	fprintf(stderr, "%s: %s, %.*s, %s%s%s\n", select_name(choice, name, sizeof name),
-		choice->state, SHORT_FINGERPRINT_DIGITS, choice->fingerprint, subject,
+		choice->state, VIEW_FINGERPRINT_DIGITS, choice->fingerprint, subject,
 		choice->note[0] != '\0' ? ", " : "", choice->note[0] != '\0' ? note : "");
 }
 

@@ -12,6 +12,9 @@
 
 #define VIEW_CELL_BYTES 512u
 
+/* Of a fingerprint: enough to tell certificates apart, and as many as git shows. */
+#define VIEW_FINGERPRINT_DIGITS 12
+
 /* A certificate, mapping or list that ends within this time is worth a look. */
 #define VIEW_SOON_SEC (INT64_C(30) * 24 * 3600)
 
