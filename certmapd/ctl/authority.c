@@ -307,27 +307,12 @@ static const struct material_verb remove_verb = { material_remove, false, true, 
 		"keeps the certificate.",
 		ctl_change_children, NULL, NULL } };
 
-static enum ctl_status run_add(struct ctl *ctl, int argc, char **argv)
-{
-	return material_main(&add_verb, ctl, argc, argv);
-}
-
-static enum ctl_status run_list(struct ctl *ctl, int argc, char **argv)
-{
-	return material_main(&list_verb, ctl, argc, argv);
-}
-
-static enum ctl_status run_remove(struct ctl *ctl, int argc, char **argv)
-{
-	return material_main(&remove_verb, ctl, argc, argv);
-}
-
 enum ctl_status ctl_trust(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct verb table[] = {
-		{ "add", run_add, "add an anchor or intermediate" },
-		{ "list", run_list, "show them" },
-		{ "remove", run_remove, "remove one" },
+		{ "add", material_main, "add an anchor or intermediate", &add_verb },
+		{ "list", material_main, "show them", &list_verb },
+		{ "remove", material_main, "remove one", &remove_verb },
 	};
 	const struct verbs verbs = {
 		.program = "certmapctl trust",

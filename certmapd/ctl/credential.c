@@ -366,9 +366,9 @@ static void forbid_dumps(void)
 		ctl_warn("warning: core dumps can't be forbidden");
 }
 
-static enum ctl_status run_verb(
-	const struct credential_verb *verb, struct ctl *ctl, int argc, char **argv)
+static enum ctl_status run_verb(struct ctl *ctl, int argc, char **argv)
 {
+	const struct credential_verb *verb = ctl->detail;
 	struct credential_arguments arguments = {
 		.ctl = ctl,
 		.verb = verb,
@@ -380,39 +380,14 @@ static enum ctl_status run_verb(
 	return verb->run(&arguments);
 }
 
-static enum ctl_status set(struct ctl *ctl, int argc, char **argv)
-{
-	return run_verb(&set_verb, ctl, argc, argv);
-}
-
-static enum ctl_status remove_credential(struct ctl *ctl, int argc, char **argv)
-{
-	return run_verb(&remove_verb, ctl, argc, argv);
-}
-
-static enum ctl_status list(struct ctl *ctl, int argc, char **argv)
-{
-	return run_verb(&list_verb, ctl, argc, argv);
-}
-
-static enum ctl_status rotate(struct ctl *ctl, int argc, char **argv)
-{
-	return run_verb(&rotate_verb, ctl, argc, argv);
-}
-
-static enum ctl_status new_key(struct ctl *ctl, int argc, char **argv)
-{
-	return run_verb(&new_key_verb, ctl, argc, argv);
-}
-
 enum ctl_status ctl_credential(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct verb table[] = {
-		{ "set", set, "seal a password for an account" },
-		{ "remove", remove_credential, "remove one" },
-		{ "list", list, "show whose there are, never what they are" },
-		{ "rotate", rotate, "seal all of them anew with another key" },
-		{ "new-key", new_key, "make a key file" },
+		{ "set", run_verb, "seal a password for an account", &set_verb },
+		{ "remove", run_verb, "remove one", &remove_verb },
+		{ "list", run_verb, "show whose there are, never what they are", &list_verb },
+		{ "rotate", run_verb, "seal all of them anew with another key", &rotate_verb },
+		{ "new-key", run_verb, "make a key file", &new_key_verb },
 	};
 	const struct verbs verbs = {
 		.program = "certmapctl credential",

@@ -22,7 +22,7 @@ enum ctl_status {
 	CTL_USAGE = 2,
 };
 
-/* The common options. */
+/* The common options, and which of its verbs a family is to run. */
 struct ctl {
 	const char *database;
 	bool json;
@@ -30,6 +30,7 @@ struct ctl {
 	bool is_dry;       /* of verbs that change something */
 	bool prints_sql;
 	bool is_sure;
+	const void *detail; /* of the verb that was called, see struct verb */
 };
 
 /* The common options as a child of a verb's parser, whose child input is a struct ctl. */

@@ -98,9 +98,9 @@ error_t material_parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-enum ctl_status material_main(
-	const struct material_verb *verb, struct ctl *ctl, int argc, char **argv)
+enum ctl_status material_main(struct ctl *ctl, int argc, char **argv)
 {
+	const struct material_verb *verb = ctl->detail;
 	struct material_arguments arguments = { .ctl = ctl, .verb = verb, .now_sec = when_now() };
 	struct store_trouble trouble = { "" };
 	struct store *store CTL_CLOSE = NULL;

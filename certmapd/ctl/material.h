@@ -41,9 +41,8 @@ extern const struct argp_option material_list_options[];
 extern const struct argp_option material_add_list_options[];
 extern const struct argp_option material_add_certificate_options[];
 
-/* Reads the arguments, opens the database and runs the verb. */
-enum ctl_status material_main(
-	const struct material_verb *verb, struct ctl *ctl, int argc, char **argv);
+/* Reads the arguments, opens the database and runs the struct material_verb of ctl->detail. */
+ctl_verb material_main;
 
 /* Reads the certificate of a row. OK with *ret_problem a sentence: it is none. */
 WARN_UNUSED enum error material_read_certificate(

@@ -334,27 +334,12 @@ static const struct material_verb remove_verb = { material_remove, false, true, 
 		"It says whom that would lock out. On a terminal it asks first.",
 		ctl_change_children, NULL, NULL } };
 
-static enum ctl_status run_add(struct ctl *ctl, int argc, char **argv)
-{
-	return material_main(&add_verb, ctl, argc, argv);
-}
-
-static enum ctl_status run_list(struct ctl *ctl, int argc, char **argv)
-{
-	return material_main(&list_verb, ctl, argc, argv);
-}
-
-static enum ctl_status run_remove(struct ctl *ctl, int argc, char **argv)
-{
-	return material_main(&remove_verb, ctl, argc, argv);
-}
-
 enum ctl_status ctl_crl(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct verb table[] = {
-		{ "add", run_add, "put a list in, in place of the one before it" },
-		{ "list", run_list, "show the lists, and which are stale" },
-		{ "remove", run_remove, "remove one" },
+		{ "add", material_main, "put a list in, in place of the one before it", &add_verb },
+		{ "list", material_main, "show the lists, and which are stale", &list_verb },
+		{ "remove", material_main, "remove one", &remove_verb },
 	};
 	const struct verbs verbs = {
 		.program = "certmapctl crl",

@@ -263,9 +263,9 @@ static const struct service_verb
 			"for it.\vIts mappings stay. On a terminal it asks first.",
 			ctl_change_children, NULL, NULL } };
 
-static enum ctl_status run_verb(
-	const struct service_verb *verb, struct ctl *ctl, int argc, char **argv)
+static enum ctl_status run_verb(struct ctl *ctl, int argc, char **argv)
 {
+	const struct service_verb *verb = ctl->detail;
 	struct arguments arguments = { .ctl = ctl, .verb = verb };
 	struct store_trouble trouble = { "" };
 	struct store *store CTL_CLOSE = NULL;
@@ -280,33 +280,14 @@ static enum ctl_status run_verb(
 	return arguments.is_declined ? CTL_REFUSED : CTL_DONE;
 }
 
-static enum ctl_status list(struct ctl *ctl, int argc, char **argv)
-{
-	return run_verb(&list_verb, ctl, argc, argv);
-}
-
-static enum ctl_status show(struct ctl *ctl, int argc, char **argv)
-{
-	return run_verb(&show_verb, ctl, argc, argv);
-}
-
-static enum ctl_status set(struct ctl *ctl, int argc, char **argv)
-{
-	return run_verb(&set_verb, ctl, argc, argv);
-}
-
-static enum ctl_status remove_policy(struct ctl *ctl, int argc, char **argv)
-{
-	return run_verb(&remove_verb, ctl, argc, argv);
-}
-
 enum ctl_status ctl_service(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct verb table[] = {
-		{ "list", list, "show the policy of services" },
-		{ "show", show, "show what holds for one, and where it comes from" },
-		{ "set", set, "set what holds for one, or for every service" },
-		{ "remove", remove_policy, "remove the row of one" },
+		{ "list", run_verb, "show the policy of services", &list_verb },
+		{ "show", run_verb, "show what holds for one, and where it comes from",
+			&show_verb },
+		{ "set", run_verb, "set what holds for one, or for every service", &set_verb },
+		{ "remove", run_verb, "remove the row of one", &remove_verb },
 	};
 	const struct verbs verbs = {
 		.program = "certmapctl service",

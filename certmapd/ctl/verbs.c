@@ -94,5 +94,6 @@ enum ctl_status verbs_run(const struct verbs *verbs, struct ctl *ctl, int argc, 
 		return CTL_USAGE;
 	snprintf(name, sizeof name, "%s %s", verbs->program, choice.verb->name);
 	argv[choice.index] = name;
+	ctl->detail = choice.verb->detail;
 	return choice.verb->run(ctl, argc - choice.index, argv + choice.index);
 }

@@ -11,6 +11,7 @@ struct verb {
 	const char *name;
 	ctl_verb *run;
 	const char *summary; /* a line for the help */
+	const void *detail;  /* ctl->detail of a run() that serves several verbs */
 };
 
 struct verbs {
