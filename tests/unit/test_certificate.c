@@ -14,40 +14,11 @@
 #include <wchar.h>
 
 #include <cmocka.h>
-#include <openssl/crypto.h>
 
+#include "openssl_memory.h"
 #include "openssl_tool.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* Which allocation of OpenSSL fails, counted from now on; none where it is 0. */
-static size_t failing_allocation;
-
-static bool is_allocation_refused(void)
-{
-	return failing_allocation > 0 && --failing_allocation == 0;
-}
-
-static void *failing_malloc(size_t size, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	return is_allocation_refused() ? NULL : malloc(size);
-}
-
-static void *failing_realloc(void *from, size_t size, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	return is_allocation_refused() ? NULL : realloc(from, size);
-}
-
-static void plain_free(void *from, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	free(from);
-}
 
 static const char *read_exactly(struct span der, struct certificate_facts *ret)
 {
@@ -1098,7 +1069,7 @@ static size_t fail_each_allocation(const struct bytes *der, bool afresh)
 		}
 		facts = untouched;
 		problem = "untouched";
-		failing_allocation = n;
+		openssl_memory_fail(n, false);
 		error = certificate_read_names(bytes_span(der), &facts, &names, &problem);
 		if (error != OK) {
 			assert_int_equal(error, ERROR_MEMORY);
@@ -1108,7 +1079,7 @@ static size_t fail_each_allocation(const struct bytes *der, bool afresh)
 			failures++;
 		}
 	}
-	failing_allocation = 0;
+	openssl_memory_fail(0, false);
 	assert_null(problem);
 	assert_string_equal(facts.issuer, "CN=alice,O=Svc\\, Test");
 	assert_string_equal(names.issuer_line, line_after(line, "issuer="));
@@ -1206,8 +1177,7 @@ int main(void)
 	static struct CMUnitTest tests[COUNT(others) + COUNT(rows) + COUNT(built_rows)];
 	size_t count = COUNT(others);
 
-	/* Before OpenSSL's first allocation, or it refuses to hand them over. */
-	if (!CRYPTO_set_mem_functions(failing_malloc, failing_realloc, plain_free) ||
+	if (!openssl_memory_take() ||
 		!setlocale(LC_CTYPE, "C.UTF-8") || certificate_init() != OK)
 		tool_fail("OpenSSL or the locale is not as expected");
 	tool_enter();

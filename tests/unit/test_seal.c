@@ -18,9 +18,9 @@
 #include <sys/stat.h>
 
 #include <cmocka.h>
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "openssl_memory.h"
 #include "openssl_tool.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -88,35 +88,6 @@ void __wrap_free(void *memory)
 	if (is_watching && memory && holds_secret(memory, malloc_usable_size(memory)))
 		dirty_blocks++;
 	__real_free(memory);
-}
-
-/* Which allocation of OpenSSL fails, counted from now on; none where it is 0. */
-static size_t failing_allocation;
-
-static bool is_allocation_refused(void)
-{
-	return failing_allocation > 0 && --failing_allocation == 0;
-}
-
-static void *failing_malloc(size_t size, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	return is_allocation_refused() ? NULL : malloc(size);
-}
-
-static void *failing_realloc(void *from, size_t size, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	return is_allocation_refused() ? NULL : realloc(from, size);
-}
-
-static void watched_free(void *from, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	free(from);
 }
 
 /* Scenes --------------------------------------------------------------------------------------- */
@@ -853,10 +824,10 @@ static void short_memory_opens_and_seals_nothing(void **state)
 
 	(void)state;
 	for (size_t n = 1; error != OK && n < 1000; n++) {
-		failing_allocation = n;
+		openssl_memory_fail(n, false);
 		error = seal_close(keys, text_of("proftpd"), text_of("alice"), text_of(password),
 			sealed, &length);
-		if (error == OK && failing_allocation == 0)
+		if (error == OK && openssl_memory_has_failed())
 			error = ERROR_MEMORY; /* it did without */
 		failures += error != OK;
 	}
@@ -864,7 +835,7 @@ static void short_memory_opens_and_seals_nothing(void **state)
 	error = ERROR_MEMORY;
 	for (size_t n = 1; error != OK && n < 1000; n++) {
 		finding = 0;
-		failing_allocation = n;
+		openssl_memory_fail(n, false);
 		error = seal_open(keys, text_of("proftpd"), text_of("alice"),
 			span_of(sealed, length), plain, &length, &finding);
 		assert_int_equal(finding, error == OK ? SEAL_OPENED : 0);
@@ -872,7 +843,7 @@ static void short_memory_opens_and_seals_nothing(void **state)
 			assert_true(error == ERROR_MEMORY || error == ERROR_SYSTEM);
 		length = 101;
 	}
-	failing_allocation = 0;
+	openssl_memory_fail(0, false);
 	assert_int_equal(error, OK);
 	assert_memory_equal(plain, password, sizeof password - 1);
 	seal_keys_free(keys);
@@ -888,12 +859,12 @@ static void short_memory_is_never_a_bad_key_file(void **state)
 	write_key_file(FIRST_LINE "\n", strlen(FIRST_LINE) + 1);
 	for (size_t n = 1; error != OK && n < 1000; n++) {
 		finding = 0;
-		failing_allocation = n;
+		openssl_memory_fail(n, false);
 		error = seal_keys_load(key_path, &keys, &finding);
 		assert_int_equal(finding, error == OK ? SEAL_OPENED : 0);
 		assert_int_equal(keys != NULL, error == OK);
 	}
-	failing_allocation = 0;
+	openssl_memory_fail(0, false);
 	assert_int_equal(error, OK);
 	seal_keys_free(keys);
 }
@@ -936,8 +907,7 @@ int main(void)
 		cmocka_unit_test(short_memory_is_never_a_bad_key_file),
 	};
 
-	/* Before OpenSSL's first allocation, or it refuses to hand them over. */
-	if (!CRYPTO_set_mem_functions(failing_malloc, failing_realloc, watched_free) ||
+	if (!openssl_memory_take() ||
 		certificate_init() != OK)
 		tool_fail("OpenSSL is not as expected");
 	tool_enter();

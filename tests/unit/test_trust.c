@@ -14,10 +14,10 @@
 #include <wchar.h>
 
 #include <cmocka.h>
-#include <openssl/crypto.h>
 
 #include "certificate.h"
 #include "chain.h"
+#include "openssl_memory.h"
 #include "openssl_tool.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -621,48 +621,6 @@ static const struct trust_rule with_lists = { .require_client_auth = true,
 	.revocation = TRUST_REVOCATION_REQUIRE };
 static const struct trust_rule where_possible = { .require_client_auth = true,
 	.revocation = TRUST_REVOCATION_PREFER };
-
-/* Which allocation of OpenSSL fails, counted from now on, and whether all that follow do as well;
- * none where it is 0. */
-static size_t failing_allocation;
-static bool is_failing_on, has_failed;
-
-static bool is_allocation_refused(void)
-{
-	if (failing_allocation == 0 || --failing_allocation > 0)
-		return false;
-	failing_allocation = is_failing_on;
-	has_failed = true;
-	return true;
-}
-
-static void fail_allocation(size_t n, bool is_on)
-{
-	failing_allocation = n;
-	is_failing_on = is_on;
-	has_failed = false;
-}
-
-static void *failing_malloc(size_t size, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	return is_allocation_refused() ? NULL : malloc(size);
-}
-
-static void *failing_realloc(void *from, size_t size, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	return is_allocation_refused() ? NULL : realloc(from, size);
-}
-
-static void plain_free(void *from, const char *file, int line)
-{
-	(void)file;
-	(void)line;
-	free(from);
-}
 
 typedef enum error adder(struct trust_material *, struct span, const char **);
 
@@ -1283,14 +1241,14 @@ static bool judge_with_failure(const char *list, enum trust_finding finding, siz
 
 	memset(&untouched, 0xa5, sizeof(untouched));
 	verdict = untouched;
-	fail_allocation(n, is_on);
+	openssl_memory_fail(n, is_on);
 	error = add_material(material, list);
 	is_whole = error == OK;
 	if (is_whole)
 		error = trust_check(
 			material, &where_possible, chain_der("alice"), NOW_SEC, &verdict);
-	failed = has_failed;
-	fail_allocation(0, false);
+	failed = openssl_memory_has_failed();
+	openssl_memory_fail(0, false);
 	if (error != OK)
 		assert_memory_equal(&verdict, &untouched, sizeof(verdict));
 	/* Nothing of it is remembered. */
@@ -1363,8 +1321,7 @@ int main(void)
 	static struct CMUnitTest tests[COUNT(others) + COUNT(chain_rows) + COUNT(list_rows)];
 	size_t count = COUNT(others);
 
-	/* Before OpenSSL's first allocation, or it refuses to hand them over. */
-	if (!CRYPTO_set_mem_functions(failing_malloc, failing_realloc, plain_free) ||
+	if (!openssl_memory_take() ||
 		!setlocale(LC_CTYPE, "C.UTF-8") || certificate_init() != OK)
 		tool_fail("OpenSSL or the locale is not as expected");
 	tool_enter();
