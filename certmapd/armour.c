@@ -268,15 +268,12 @@ static bool is_printable(struct span text)
 
 static enum armour_finding open_base64(struct span text, enum base64_form form, struct output *out)
 {
-	switch (base64_decode(text, form, out->bytes, out->capacity, &out->length)) {
-	case BASE64_DECODED:
+	const enum base64_finding finding =
+		base64_decode(text, form, out->bytes, out->capacity, &out->length);
+
+	if (finding == BASE64_DECODED)
 		return ARMOUR_OPENED;
-	case BASE64_TOO_LARGE:
-		return ARMOUR_TOO_LARGE;
-	case BASE64_BROKEN:
-		break;
-	}
-	return ARMOUR_BROKEN_BASE64;
+	return finding == BASE64_TOO_LARGE ? ARMOUR_TOO_LARGE : ARMOUR_BROKEN_BASE64;
 }
 
 /* Marks stand free of the text around them, and base64 free of the marks: "x-----BEGIN" is a line

@@ -96,6 +96,10 @@ static void a_buffer_that_is_too_small_is_said_and_not_overrun(void **state)
 		BASE64_TOO_LARGE);
 	assert_int_equal(length, sizeof bytes);
 	assert_int_equal(bytes[3], 4);
+	assert_int_equal(base64_decode(span_of_string("Zg=="), BASE64_PADDED, bytes, 0, &length),
+		BASE64_TOO_LARGE);
+	assert_int_equal(length, sizeof bytes);
+	assert_int_equal(bytes[3], 4);
 }
 
 static void a_text_may_lie_where_its_bytes_go(void **state)
