@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Every file says what its licence is, where it has a place to say it."""
+import difflib
 import os
 import pathlib
 import subprocess
@@ -43,9 +44,17 @@ def test_every_file_names_its_licence():
     assert silent == []
 
 
+# Where the FSF is to be found, and whom its example names: Debian 13's copy has them of later years.
+OF_ITS_YEAR = ("Franklin Street", "write to the Free Software", "fsf.org", "www.gnu.org/licenses",
+               "Ty Coon", "Moe Ghoul")
+
+
 def test_licence_is_the_whole_text():
     """As debian.org's base-files has it, where that is installed."""
     text = (TREE / "LICENSE").read_text()
     assert "GNU LESSER GENERAL PUBLIC LICENSE\n                       Version 2.1" in text
     common = pathlib.Path("/usr/share/common-licenses/LGPL-2.1")
-    assert not common.exists() or text == common.read_text()
+    if common.exists():
+        changed = [line for line in difflib.ndiff(text.splitlines(), common.read_text().splitlines())
+                   if line.startswith(("- ", "+ ")) and not any(of in line for of in OF_ITS_YEAR)]
+        assert changed == []

@@ -2,6 +2,7 @@
 """test_ctl_edit.py owns what --sql and --dry-run promise for every change: nothing is changed, what
 would be refused is refused, and the statements do in the stock sqlite3 shell what the verb does."""
 from ctl_stage import ACCOUNT, Tool, dump
+from shell_stage import DEFENCELESS
 
 
 def mapping(database):
@@ -76,12 +77,14 @@ def test_what_somebody_wrote_into_the_schema_reaches_no_terminal(tool, alice):
     said = tool("disable", "1", status=1).err
     assert said == "certmapctl: \\x1b[31mred\\x0a\\xc2\\x9b1mforged\n"
     tool.database.sql("PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql ="
-                      " replace(sql, 'in force', 'in\x1b\"} 1') WHERE name = 'mapping_status'")
+                      " replace(sql, 'in force', 'in\x1b\"} 1') WHERE name = 'mapping_status'",
+                      *DEFENCELESS)
     for words in ((), ("--openmetrics",)):
         said = tool("status", *words, status=1).out
         assert "in\\x1b\\x22} 1" in said and "\x1b" not in said
     tool.database.sql("PRAGMA writable_schema = ON;"
-                      "UPDATE sqlite_schema SET name = '\x1b[31m', sql = '\x1b' WHERE name = 't'")
+                      "UPDATE sqlite_schema SET name = '\x1b[31m', sql = '\x1b' WHERE name = 't'",
+                      *DEFENCELESS)
     for verb in ("list", "history"):
         said = tool(verb, status=1).err
         assert "malformed database schema (\\x1b[31m)" in said and "\x1b" not in said

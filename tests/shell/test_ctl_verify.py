@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from ctl_stage import ACCOUNT, on_terminal, plain
-from shell_stage import HOUR, NOBODY, TREE, program
+from shell_stage import DEFENCELESS, HOUR, NOBODY, TREE, program
 
 DRIVER = program("CERTMAP_MODULE_DRIVER", "module-driver")
 MODULE = program("CERTMAP_MODULE", "pam_certmap.so")
@@ -177,7 +177,7 @@ def test_an_unsafe_or_damaged_database_is_an_error(scene, pki):
     scene.database.sql(
         "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA writable_schema = ON;"
         "UPDATE sqlite_schema SET rootpage = (SELECT rootpage FROM sqlite_schema"
-        " WHERE name = 'pending_service') WHERE name = 'mapping_account'")
+        " WHERE name = 'pending_service') WHERE name = 'mapping_account'", *DEFENCELESS)
     assert any("damaged" in found["text"] for found in scene.verify())
 
 
@@ -196,7 +196,7 @@ def test_an_unsafe_or_damaged_database_is_an_error(scene, pki):
 def test_a_schema_that_somebody_changed_is_named(scene, change, severity, words):
     scene.database.sql("ANALYZE")
     assert scene.verify(status=0) == []
-    scene.database.sql(change)
+    scene.database.sql(change, *DEFENCELESS)
     thing, text = scene.finding(severity)
     assert thing == str(scene.database.path) and words in text
 

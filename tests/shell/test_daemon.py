@@ -2,6 +2,7 @@
 """certmapd from outside: what it answers to what stands in the database, and that neither people
 with a sqlite3 shell nor peers with bad manners bring it down."""
 import base64
+import hashlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import pytest
 
 import certmap_client
 from shell_stage import (
-    CERTMAPD, NOBODY, SCHEMA_VERSION, Database, OpenShell, as_nobody, run)
+    CERTMAPD, NOBODY, SCHEMA_VERSION, TREE, Database, OpenShell, as_nobody, run)
 
 HOUR = 3600
 root = pytest.mark.root
@@ -369,6 +370,22 @@ def test_what_is_not_exactly_one_certificate_in_one_encoding_is_malformed(mapped
 def test_an_rsa_certificate_stored_as_text_is_found(database, daemon, bob):
     database.sql("INSERT INTO mapping(account, certificate) VALUES('bob', readfile('bob.b64'));")
     assert {daemon.reason(form(bob), "bob") for form in FORMS.values()} == {"allowed"}
+
+
+def test_a_key_that_openssl_need_not_know_maps_like_any_other(database, daemon):
+    """ML-DSA-87, made by OpenSSL 3.5: what an older one can't decode, and 7,480 bytes."""
+    der = (TREE / "tests" / "fuzz" / "certificate" / "seed-ml-dsa").read_bytes()
+    database.sql(f"INSERT INTO mapping(account, certificate) VALUES('alice', x'{der.hex()}')")
+    reply = daemon.ask(base64.b64encode(der))
+    assert (reply["reason"], reply["subject"]) == ("allowed", "CN=alice")
+    assert reply["fingerprint"] == hashlib.sha256(der).hexdigest()
+    assert daemon.reason(base64.b64encode(der[:-1] + b"\0")) == "unmapped"
+    assert daemon.reason(base64.b64encode(der), "bob") == "account-mismatch"
+    key = subprocess.run(["openssl", "x509", "-inform", "DER", "-noout", "-pubkey"], input=der,
+                         capture_output=True, check=False)
+    if key.returncode == 0:
+        spki = base64.b64decode(b"".join(key.stdout.splitlines()[1:-1]))
+        assert daemon.reason(hashlib.sha256(spki).hexdigest(), kind="key") == "allowed"
 
 
 # Identity is the exact bytes -------------------------------------------------------------------

@@ -234,8 +234,8 @@ static void real_certificate(void **state)
 	free(der);
 }
 
-/* `openssl x509 -req` writes version 1 where there are no extensions. */
-static void issuer_and_subject_are_told_apart_in_version_1(void **state)
+/* Of version 1 or 3, as OpenSSL 3.0 and 3.5 write it. */
+static void issuer_and_subject_are_told_apart(void **state)
 {
 	struct bytes *der = tool_run(
 		"openssl req -x509 -newkey ed25519 -nodes -keyout ca.key -subj /CN=ca -out ca.pem "
@@ -243,17 +243,14 @@ static void issuer_and_subject_are_told_apart_in_version_1(void **state)
 		"-subj /CN=alice -out c.csr 2>/dev/null && "
 		"openssl x509 -req -in c.csr -CA ca.pem -CAkey ca.key -set_serial 7 "
 		"-outform DER -out c.der 2>/dev/null && cat c.der");
-	struct bytes *text = tool_run("openssl x509 -in c.der -inform DER -noout -text");
 	struct certificate_facts facts;
 
 	(void)state;
-	assert_string_equal(line_after(text, "Version: "), "1 (0x0)");
 	assert_reads(der, &facts);
 	assert_string_equal(facts.subject, "CN=alice");
 	assert_string_equal(facts.issuer, "CN=ca");
 	assert_string_equal(facts.serial, "07");
 	assert_fingerprints(&facts);
-	free(text);
 	free(der);
 }
 
@@ -1147,7 +1144,7 @@ static void mutated_certificate_is_refused_or_read(void **state)
 int main(void)
 {
 	static const struct CMUnitTest others[] = {
-		cmocka_unit_test(issuer_and_subject_are_told_apart_in_version_1),
+		cmocka_unit_test(issuer_and_subject_are_told_apart),
 		cmocka_unit_test(long_names_are_cut_at_a_whole_character),
 		cmocka_unit_test(long_names_are_cut_at_a_whole_escape),
 		cmocka_unit_test(times_are_unix_seconds),

@@ -798,6 +798,7 @@ static void forget_to_wipe(void)
 		memcpy(heap, copy, sizeof password);
 	use(heap);
 	free(heap);
+	use(copy); /* or free() may get this frame's place on the stack */
 }
 
 /* Else the two tests before could not fail. */
