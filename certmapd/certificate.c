@@ -29,19 +29,20 @@
 #define DER_EMBEDDED_PDV 11
 #define DER_CHARACTER_STRING 29
 
-/* RFC 5280 4.1.2.5. Raw parts are ASN1_SEQUENCE, which keeps the encoding with tag and length. */
+/* RFC 5280 4.1.2.5. It is read on its own: from OpenSSL 3.5 on a time that is too short makes the
+ * reading fail, which is then known to be the time's fault. */
 typedef struct {
 	ASN1_TIME *not_before;
 	ASN1_TIME *not_after;
 } RAW_VALIDITY;
 
-/* RFC 5280 4.1.2. */
+/* RFC 5280 4.1.2. Raw parts are ASN1_SEQUENCE, which keeps the encoding with tag and length. */
 typedef struct {
 	ASN1_INTEGER *version;
 	ASN1_INTEGER *serial;
 	ASN1_STRING *signature_algorithm;
 	ASN1_STRING *issuer; /* Name; see certificate_issuer.c */
-	RAW_VALIDITY *validity;
+	ASN1_STRING *validity;
 	X509_NAME *subject;
 	ASN1_STRING *key; /* SubjectPublicKeyInfo */
 	ASN1_BIT_STRING *issuer_unique_id;
@@ -67,7 +68,7 @@ ASN1_SEQUENCE(RAW_BODY) = {
 	ASN1_SIMPLE(RAW_BODY, serial, ASN1_INTEGER),
 	ASN1_SIMPLE(RAW_BODY, signature_algorithm, ASN1_SEQUENCE),
 	ASN1_SIMPLE(RAW_BODY, issuer, ASN1_SEQUENCE),
-	ASN1_SIMPLE(RAW_BODY, validity, RAW_VALIDITY),
+	ASN1_SIMPLE(RAW_BODY, validity, ASN1_SEQUENCE),
 	ASN1_SIMPLE(RAW_BODY, subject, X509_NAME),
 	ASN1_SIMPLE(RAW_BODY, key, ASN1_SEQUENCE),
 	ASN1_IMP_OPT(RAW_BODY, issuer_unique_id, ASN1_BIT_STRING, 1),
@@ -96,6 +97,11 @@ struct opened {
 static void close_certificate(struct opened *opened)
 {
 	ASN1_item_free((ASN1_VALUE *)opened->certificate, ASN1_ITEM_rptr(RAW_CERTIFICATE));
+}
+
+static void raw_validity_freep(RAW_VALIDITY **validity)
+{
+	ASN1_item_free((ASN1_VALUE *)*validity, ASN1_ITEM_rptr(RAW_VALIDITY));
 }
 
 /* Initialised with {0}. */
@@ -318,6 +324,25 @@ static struct span raw_span(const ASN1_STRING *raw)
 	return span_of(ASN1_STRING_get0_data(raw), (size_t)ASN1_STRING_length(raw));
 }
 
+static enum error read_validity(
+	struct span der, struct certificate_facts *ret, const char **ret_problem)
+{
+	__attribute__((cleanup(raw_validity_freep))) RAW_VALIDITY *validity = NULL;
+	const unsigned char *at = der.bytes;
+
+	ERR_clear_error();
+	validity = (RAW_VALIDITY *)ASN1_item_d2i(
+		NULL, &at, (long)der.length, ASN1_ITEM_rptr(RAW_VALIDITY));
+	if (!validity)
+		return certificate_judge("a malformed time of validity", ret_problem);
+	if (!read_time(validity->not_before, &ret->not_before_sec) ||
+		!read_time(validity->not_after, &ret->not_after_sec))
+		*ret_problem = "a malformed time of validity";
+	else if (ret->not_before_sec > ret->not_after_sec)
+		*ret_problem = "the validity ends before it begins";
+	return OK;
+}
+
 static enum error read_body(
 	const struct opened *opened, struct certificate_facts *ret, const char **ret_problem)
 {
@@ -328,15 +353,9 @@ static enum error read_body(
 		*ret_problem = "a version of X.509 that is not known";
 		return OK;
 	}
-	if (!read_time(body->validity->not_before, &ret->not_before_sec) ||
-		!read_time(body->validity->not_after, &ret->not_after_sec)) {
-		*ret_problem = "a malformed time of validity";
-		return OK;
-	}
-	if (ret->not_before_sec > ret->not_after_sec) {
-		*ret_problem = "the validity ends before it begins";
-		return OK;
-	}
+	error = read_validity(raw_span(body->validity), ret, ret_problem);
+	if (error != OK || *ret_problem)
+		return error;
 	read_serial(body->serial, ret->serial);
 	memcpy(ret->issuer, opened->issuer->text, sizeof(ret->issuer));
 	if ((error = certificate_name_print(body->subject, ret->subject, ret_problem)) != OK)

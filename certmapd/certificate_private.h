@@ -12,7 +12,7 @@
 WARN_UNUSED static inline enum error certificate_judge(
 	const char *problem, const char **ret_problem)
 {
-	if (openssl_error_is_memory())
+	if (!openssl_error_is_fault())
 		return ERROR_MEMORY;
 	*ret_problem = problem;
 	return OK;

@@ -220,8 +220,11 @@ enum error crl_new(struct span der, struct crl **ret, const char **ret_problem)
 	if (!crl)
 		return ERROR_MEMORY;
 	ERR_clear_error();
-	if (span_is_present(der) && der.length <= LONG_MAX)
+	if (span_is_present(der) && der.length <= LONG_MAX) {
 		crl->list = d2i_X509_CRL(NULL, &at, (long)der.length);
+		if (!crl->list && !openssl_error_is_fault())
+			return ERROR_MEMORY;
+	}
 	if (!crl->list)
 		problem = "not a revocation list";
 	else if (at != der.bytes + der.length)
