@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* pamstack.c owns the reading of files and lines: _pam_parse_conf_file() and _pam_assemble_line()
- * of Linux-PAM 1.5. */
+ * of Linux-PAM 1.5 to 1.7. */
 #include "pamstack_private.h"
 
 #include <ctype.h>
+#include <security/_pam_types.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE_MAX_BYTES 1024u /* with its continuations, as libpam's buffer */
-#define DEPTH_MAX 32u        /* of files that include each other, as in libpam */
+/* With its continuations. libpam's buffer has 1024 bytes; from Linux-PAM 1.6 on it grows, and ours
+ * is larger than any line that somebody writes. */
+#if __LINUX_PAM_MINOR__ < 6
+#define LINE_MAX_BYTES 1024u
+#define LINE_MAX_WORDS "1023 bytes"
+#else
+#define LINE_MAX_BYTES 65536u
+#define LINE_MAX_WORDS "65535 bytes"
+#endif
+#define DEPTH_MAX 32u /* of files that include each other, as in libpam */
 #define ARGUMENTS_MAX 128u
 
 /* A piece of memory that lives as long as the stack. */
@@ -311,7 +320,7 @@ static enum error read_stream(
 		place->number = number;
 		*ret_loaded = false;
 		give_up(reading, place,
-			"a line is over 1023 bytes, or continued past the end of the file");
+			"a line is over " LINE_MAX_WORDS ", or continued past the end of the file");
 	}
 	return error;
 }
