@@ -11,8 +11,8 @@ packages_demo=("${packages_build[@]}"
 	curl openssl proftpd-core proftpd-mod-crypto sqlite3 systemd)
 # shellcheck disable=SC2034 # for those who source this
 packages_tests=("${packages_demo[@]}"
-	apache2 bash-completion binutils clang-14 cppcheck dovecot-core dovecot-imapd
-	exim4-daemon-heavy libapache2-mod-authnz-pam libcap2-bin libclang-rt-14-dev
+	apache2 bash-completion binutils clang cppcheck dovecot-core dovecot-imapd
+	exim4-daemon-heavy libapache2-mod-authnz-pam libcap2-bin libclang-rt-dev
 	libcmocka-dev libcsv-dev libjansson-dev libnginx-mod-http-auth-pam libnginx-mod-http-js
 	libsmartcols-dev libxml2-dev man-db mandoc nginx openssh-client openssh-server
 	python3-pytest strace stunnel4 systemd-container valgrind)
