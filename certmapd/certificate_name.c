@@ -137,11 +137,16 @@ enum error certificate_name_print_line(const X509_NAME *name, char **ret)
 static enum error read_value(const X509_NAME_ENTRY *entry, char **ret)
 {
 	unsigned char *text = NULL;
-	int length = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry));
 	enum error error = OK;
+	int length;
 
-	if (length < 0)
+	ERR_clear_error();
+	length = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry));
+	/* Of a type that is no text it says nothing. */
+	if (length < 0 && ERR_peek_error() == 0)
 		return openssl_error_is_memory() ? ERROR_MEMORY : OK;
+	if (length < 0)
+		return openssl_error_is_fault() ? OK : ERROR_MEMORY;
 	if (length > 0 && !memchr(text, '\0', (size_t)length)) {
 		*ret = copy_text(text, (size_t)length);
 		error = *ret ? OK : ERROR_MEMORY;
