@@ -29,7 +29,8 @@ class OwnEtc:
         if said != "ready\n":
             self.process.wait()
             pytest.skip(f"no private mounts here: {said}")
-        self.enter = ["nsenter", f"--target={self.process.pid}", "--mount"]
+        # In a chroot, without its root, the commands would work on the /etc of the machine around.
+        self.enter = ["nsenter", f"--target={self.process.pid}", "--mount", "--root"]
 
     def run(self, *command):
         return subprocess.run([*self.enter, *command], check=True, capture_output=True,
