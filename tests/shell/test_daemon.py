@@ -374,7 +374,7 @@ def test_an_rsa_certificate_stored_as_text_is_found(database, daemon, bob):
 
 def test_a_key_that_openssl_need_not_know_maps_like_any_other(database, daemon):
     """ML-DSA-87, made by OpenSSL 3.5: what an older one can't decode, and 7,480 bytes."""
-    der = (TREE / "tests" / "fuzz" / "certificate" / "seed-ml-dsa").read_bytes()
+    der = (TREE / "tests" / "fuzz" / "certificate" / "kept-ml-dsa-87").read_bytes()
     database.sql(f"INSERT INTO mapping(account, certificate) VALUES('alice', x'{der.hex()}')")
     reply = daemon.ask(base64.b64encode(der))
     assert (reply["reason"], reply["subject"]) == ("allowed", "CN=alice")
