@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test_examples.py owns the trying of what the pages tell people to type into the sqlite3 shell
 and into /etc/pam.d. What they tell root to run is tried in tests/box/test_examples.py."""
-import pathlib
 import re
 import shutil
-import subprocess
 
 import pytest
 
 import manual
-from pam_stage import SERVICE_ERR
+from pam_stage import SERVICE_ERR, directory_of_modules
 
 # What an example maps itself is not there before.
 MAPS_ALICE = r"INSERT INTO mapping \(account, certificate\)\s+VALUES \('alice', readfile\('alice"
@@ -45,12 +43,6 @@ def stack_lines(text):
     """The lines of a stack, in the words that libpam splits them into."""
     joined = text.replace("\\\n", " ")
     return [re.findall(r"\[[^]]*\]|\S+", line) for line in joined.splitlines()]
-
-
-def directory_of_modules():
-    found = subprocess.run(["find", "/usr/lib", "/lib", "-path", "*/security/pam_unix.so",
-                            "-print", "-quit"], check=True, capture_output=True, text=True).stdout
-    return pathlib.Path(found.strip()).parent
 
 
 @pytest.mark.parametrize("example", manual.examples("pam"), ids=str)

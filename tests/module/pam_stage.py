@@ -2,6 +2,7 @@
 """A stage for module tests: PAM services in a directory, a socket, and the driver as the
 application."""
 import os
+import pathlib
 import shutil
 import subprocess
 import tempfile
@@ -56,6 +57,13 @@ class Run:
 
     def value(self, name):
         return [e[1] for e in self.events if e[0] == name][-1]
+
+
+def directory_of_modules():
+    """Where libpam looks for a module that has a bare name."""
+    found = subprocess.run(["find", "/usr/lib", "/lib", "-path", "*/security/pam_unix.so",
+                            "-print", "-quit"], check=True, capture_output=True, text=True).stdout
+    return pathlib.Path(found.strip()).parent
 
 
 def read_and_close(file):
