@@ -104,7 +104,8 @@ uint64_t lookup_due_usec(const struct lookup *lookup)
 {
 	if (!lookup->store || lookup->has_settler)
 		return UINT64_MAX;
-	return lookup->has_work ? 0 : usage_due_usec(&lookup->usage);
+	return lookup->has_work || store_keeps_lock(lookup->store) ? 0
+								   : usage_due_usec(&lookup->usage);
 }
 
 const char *lookup_path(const struct lookup *lookup)

@@ -107,6 +107,11 @@ static enum error check_place(
 	return error;
 }
 
+bool store_keeps_lock(const struct store *store)
+{
+	return store->unended_locks != store_unended_locks();
+}
+
 enum error store_check_place(struct store *store, struct store_trouble *ret_trouble)
 {
 	struct stat status;
@@ -121,6 +126,10 @@ enum error store_check_place(struct store *store, struct store_trouble *ret_trou
 	if (!sqlite3_get_autocommit(store->db))
 		return store_explain(
 			ret_trouble, "database %s was left inside of a transaction", store->path);
+	if (store_keeps_lock(store))
+		return store_explain(ret_trouble,
+			"database %s: the system did not end a lock; it is opened again to end it",
+			store->path);
 	if (store->is_barred && store_may_write(store))
 		return store_explain(ret_trouble, "database %s may be written again", store->path);
 	return store_check_companions(store, ret_trouble);
@@ -324,6 +333,7 @@ enum error store_open_file(const char *path, uid_t owner, enum store_use use, st
 	store->device = status.st_dev;
 	store->inode = status.st_ino;
 	store_insist_on_unlocking();
+	store->unended_locks = store_unended_locks();
 	if ((error = open_handle(store, use, ret_trouble)) != OK ||
 		(error = configure(store, use, ret_trouble)) != OK)
 		return error;

@@ -53,10 +53,13 @@ void store_close(struct store *store);
 
 /* Whether the path still names the file that is open, and that is still safe, and whether the files
  * that SQLite keeps beside it are those of the handle. An open handle goes on serving a file that
- * was moved, removed or replaced, goes on reading alone where it may write again, and stays in a
- * transaction that could not be ended, with the state of its day. To be called outside of one.
- * ERROR_STORE: close and open again. */
+ * was moved, removed or replaced, goes on reading alone where it may write again, stays in a
+ * transaction that could not be ended, with the state of its day, and keeps a lock that the system
+ * did not end. To be called outside of one. ERROR_STORE: close and open again. */
 WARN_UNUSED enum error store_check_place(struct store *store, struct store_trouble *ret_trouble);
+
+/* Whether there may be such a lock, which keeps others from editing until the store is closed. */
+bool store_keeps_lock(const struct store *store);
 
 /* To be called before a store is closed because store_check_place() refused it. Where the path
  * names another file now, or none, it moves what the -wal file holds into the file that is open,

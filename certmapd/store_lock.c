@@ -12,7 +12,9 @@
  * Where it does not pass in that moment the handle is kept out of its own slot, and SQLite tries
  * a hundred times, with sleeps of ten seconds in all (walTryBeginRead() of its wal.c), before it
  * says so and the handle is closed, which ends all its locks. All lookups meanwhile would end at
- * their clients' deadlines.
+ * their clients' deadlines. A writer's slot is worse: SQLite takes it for that of another handle,
+ * so that this one, which goes on reading, never writes again and lets nobody else write. So such
+ * locks are counted, and who has opened a handle before closes it.
  */
 #include "store_private.h"
 
@@ -29,6 +31,9 @@
 #define SLEEP_MAX_USEC 5000
 
 #define USEC_NSEC 1000L
+
+/* The whole process is one thread. */
+static unsigned long unended_locks;
 
 static void pause_for(long nsec)
 {
@@ -58,7 +63,14 @@ static int call_fcntl(int fd, int command, ...)
 		pause_for(UNLOCK_PAUSE_NSEC);
 		result = fcntl(fd, command, argument);
 	}
+	if (result < 0 && is_unlock(command, argument))
+		unended_locks++;
 	return result;
+}
+
+unsigned long store_unended_locks(void)
+{
+	return unended_locks;
 }
 
 void store_insist_on_unlocking(void)

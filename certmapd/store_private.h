@@ -105,7 +105,8 @@ struct store {
 	dev_t device; /* of the file that is open, */
 	ino_t inode;  /* see store_check_place() */
 	struct store_companion companions[STORE_COMPANIONS];
-	bool is_barred; /* opened for reading alone, since nothing else was allowed */
+	unsigned long unended_locks; /* when it was opened */
+	bool is_barred;              /* opened for reading alone, since nothing else was allowed */
 	unsigned data_version;
 	uint8_t *lent; /* the certificate that store_next_pending() lends out */
 	store_edit_watcher *watcher;
@@ -124,6 +125,9 @@ WARN_UNUSED enum error store_check_directory(
 /* Makes SQLite end a lock again where that fails, in every handle of the process. To be called
  * before one is opened; again does no harm. */
 void store_insist_on_unlocking(void);
+
+/* How many locks the system did not end in spite of that, in the life of the process. */
+unsigned long store_unended_locks(void);
 
 /* The name of the system's way to files, which deletes nothing that a journal names. Where it can't
  * be had, nothing can be opened by it. */

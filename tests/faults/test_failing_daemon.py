@@ -245,6 +245,26 @@ def test_no_allocation_of_the_daemon_that_fails_makes_a_wrong_answer(
     figure(f"{kind.__name__.lower()} {rounds}{' lasting' * is_lasting}")
 
 
+@plain
+@fault("P20", slow=True)
+def test_no_lock_that_the_system_does_not_end_keeps_others_from_editing(
+        mapped, hurt, failing, pki, figure):
+    """Though nobody asks the daemon anything after the lookup that left the lock."""
+    lookup = Edited(mapped, hurt, pki)
+    for n in range(1, CALLS_MAX):
+        lookup.prepare()
+        failing.arm("fcntl", n, errno.ENOLCK, is_lasting=True)
+        failing.go()
+        lookup.ask()
+        if failing.stop() == 0:
+            break
+    lookup.prepare()
+    lookup.shell.close()
+    assert n > 10
+    assert [line for line in lookup.daemon.log() if "did not end a lock" in line]
+    figure(f"{n - 1} locks")
+
+
 # What the manual pages list and a kernel may say to this caller. With another error epoll_wait(2)
 # would tell of a descriptor that is none, which ends the loop and is a bug of ours, not a fault.
 CALLS = {
