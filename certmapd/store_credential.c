@@ -65,7 +65,7 @@ static enum error run_on_row(struct store *store, enum store_slot slot, const ch
 enum error store_write_credential(struct store *store, const struct store_credential *row,
 	bool *ret_was_there, struct store_trouble *ret_trouble)
 {
-	bool was_there, is_new;
+	bool was_there = false, is_new;
 	enum error error = run_on_row(store, STORE_UPDATE_CREDENTIAL,
 		"UPDATE credential SET sealed = ?3 WHERE service = ?1 AND account = ?2", row,
 		&was_there, ret_trouble);
