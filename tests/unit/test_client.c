@@ -35,8 +35,11 @@
 #define STRANGER_UID 64321
 #define MSEC 1000u
 
-/* Long enough that nothing but a hang reaches it. */
-#define PATIENCE_MSEC 5000u
+/* Nothing but a hang reaches it, also on a machine that stands still for seconds. */
+#define PATIENCE_MSEC 20000u
+
+/* So many signals are a storm. */
+#define STORM 10
 
 /* What the playing daemon does, and sends piece by piece. */
 struct script {
@@ -49,6 +52,7 @@ struct script {
 	bool answers_unread; /* answers and closes without reading the request */
 	bool keeps_open;     /* does not close until the client has gone */
 	bool is_repeated;    /* sends `bytes` over and over, 1 MiB in all */
+	bool awaits_alarm;   /* before each piece, one that the client's thread has met */
 };
 
 struct fixture {
@@ -59,6 +63,7 @@ struct fixture {
 	pthread_t thread;
 	bool has_thread;
 	struct script script;
+	bool was_cut; /* the client went before all was sent; to be read after finish() */
 	uint8_t script_bytes[2 * REPLY_MAX_BYTES];
 	struct client_reply reply;
 	struct client_failure failure;
@@ -78,22 +83,38 @@ static size_t count_fds(void)
 
 /* --- the playing daemon --------------------------------------------------------------------- */
 
-static void read_request(int fd)
+/* A client whose deadline passed before it came to send anything has gone: false. */
+static bool read_request(int fd)
 {
 	uint8_t frame[REQUEST_MAX_BYTES];
 	struct message_header header;
 	struct request request;
+	const ssize_t got = recv(fd, frame, MESSAGE_HEADER_BYTES, MSG_WAITALL);
 
-	if (recv(fd, frame, MESSAGE_HEADER_BYTES, MSG_WAITALL) != MESSAGE_HEADER_BYTES ||
-		message_read_request_header(frame, &header) != OK ||
+	if (got == 0)
+		return false;
+	if (got != MESSAGE_HEADER_BYTES || message_read_request_header(frame, &header) != OK ||
 		recv(fd, frame + MESSAGE_HEADER_BYTES, header.payload_bytes, MSG_WAITALL) !=
 			(ssize_t)header.payload_bytes ||
 		message_read_request(
 			frame, MESSAGE_HEADER_BYTES + header.payload_bytes, &request) != OK)
 		abort();
+	return true;
 }
 
-static void send_script(int fd, const struct script *script)
+static volatile sig_atomic_t alarms;
+
+static void await_alarm(void)
+{
+	const uint64_t end_usec = monotonic_usec() + PATIENCE_MSEC * MSEC;
+	const sig_atomic_t seen = alarms;
+
+	while (alarms == seen && monotonic_usec() < end_usec)
+		usleep(100);
+}
+
+/* False where the client goes before it has all. */
+static bool send_script(int fd, const struct script *script)
 {
 	const size_t piece = script->piece_bytes ? script->piece_bytes : script->length;
 	const size_t rounds = script->is_repeated ? 1024 * 1024 / script->length : 1;
@@ -102,18 +123,21 @@ static void send_script(int fd, const struct script *script)
 		for (size_t at = 0; at < script->length; at += piece) {
 			const size_t left = script->length - at;
 
+			if (script->awaits_alarm)
+				await_alarm();
 			if (send(fd, script->bytes + at, left < piece ? left : piece,
 				    MSG_NOSIGNAL) < 0)
-				return;
+				return false;
 			if (script->gap_usec)
 				usleep(script->gap_usec);
 		}
 	}
+	return true;
 }
 
 static void *serve(void *argument)
 {
-	const struct fixture *fixture = argument;
+	struct fixture *fixture = argument;
 	const struct script *script = &fixture->script;
 
 	if (script->delay_usec)
@@ -123,9 +147,8 @@ static void *serve(void *argument)
 	const int fd = accept4(fixture->listener, NULL, NULL, SOCK_CLOEXEC);
 	if (fd < 0)
 		return NULL;
-	if (!script->answers_unread)
-		read_request(fd);
-	send_script(fd, script);
+	if (script->answers_unread || read_request(fd))
+		fixture->was_cut = !send_script(fd, script);
 	if (script->keeps_open)
 		poll(&(struct pollfd){ .fd = fd, .events = POLLRDHUP }, 1, PATIENCE_MSEC);
 	close(fd);
@@ -277,6 +300,12 @@ static void assert_allowed(struct fixture *fixture, const char *path)
 	assert_true(span_is_equal(fixture->reply.reply.correlation_id, span_of_string("00c0ffee")));
 }
 
+/* Not less than the deadline; how much more is the machine's to say, where it is no hang. */
+static void assert_took(uint64_t start_usec, unsigned deadline_msec)
+{
+	assert_in_range(monotonic_usec() - start_usec, deadline_msec * MSEC, PATIENCE_MSEC * MSEC);
+}
+
 /* --- answers -------------------------------------------------------------------------------- */
 
 static void client_gives_the_reply(void **state)
@@ -314,8 +343,7 @@ static void client_keeps_its_deadline_against_a_slow_reply(void **state)
 			       .piece_bytes = 1,
 			       .gap_usec = 5 * MSEC });
 	assert_int_equal(ask(fixture, fixture->path, 100), ERROR_DEADLINE);
-	const uint64_t took_usec = monotonic_usec() - start_usec;
-	assert_in_range(took_usec, 100 * MSEC, 400 * MSEC);
+	assert_took(start_usec, 100);
 	assert_no_answer(fixture);
 }
 
@@ -490,13 +518,14 @@ static void client_refuses_lengths_that_are_none(void **state)
 static void client_reads_no_more_than_the_header_of_a_megabyte(void **state)
 {
 	struct fixture *fixture = *state;
-	const uint64_t start_usec = monotonic_usec();
 
 	start(fixture, (struct script){ .bytes = (const uint8_t *)"CMAP\x01\x02\0\0\0\x10\0\0zzzz",
 			       .length = 16,
 			       .is_repeated = true });
 	assert_refused(fixture, fixture->path, ERROR_MALFORMED);
-	assert_in_range(monotonic_usec() - start_usec, 0, 500 * MSEC);
+	finish(fixture);
+	/* What a socket holds is a part of it. */
+	assert_true(fixture->was_cut);
 }
 
 static void client_refuses_every_reply_that_ends_early(void **state)
@@ -529,8 +558,7 @@ static void client_keeps_its_deadline_against_silence(void **state)
 
 	start(fixture, (struct script){ .keeps_open = true });
 	assert_int_equal(ask(fixture, fixture->path, 60), ERROR_DEADLINE);
-	const uint64_t took_usec = monotonic_usec() - start_usec;
-	assert_in_range(took_usec, 60 * MSEC, 360 * MSEC);
+	assert_took(start_usec, 60);
 	assert_no_answer(fixture);
 }
 
@@ -582,8 +610,7 @@ static void client_keeps_its_deadline_at_a_full_backlog(void **state)
 	const size_t count = fill_backlog(fixture, fds, COUNT(fds));
 	const uint64_t start_usec = monotonic_usec();
 	assert_int_equal(ask(fixture, fixture->path, 120), ERROR_DEADLINE);
-	const uint64_t took_usec = monotonic_usec() - start_usec;
-	assert_in_range(took_usec, 120 * MSEC, 420 * MSEC);
+	assert_took(start_usec, 120);
 	assert_string_equal(fixture->failure.what, "connect");
 	assert_no_answer(fixture);
 	close_all(fds, count);
@@ -637,7 +664,8 @@ static void client_refuses_a_socket_that_nobody_listens_on(void **state)
 	close(fixture->listener);
 	assert_refused(fixture, fixture->path, ERROR_PEER);
 	assert_int_equal(fixture->failure.errno_value, ECONNREFUSED);
-	assert_in_range(monotonic_usec() - start_usec, 0, 100 * MSEC);
+	/* The deadline is not waited for. */
+	assert_in_range(monotonic_usec() - start_usec, 0, PATIENCE_MSEC * MSEC / 2);
 	unlink(fixture->path);
 	fixture->listener = listen_at(fixture->path, 16);
 }
@@ -859,8 +887,6 @@ static void client_says_when_the_process_has_no_descriptor_left(void **state)
 	assert_no_answer(fixture);
 }
 
-static volatile sig_atomic_t alarms;
-
 static void on_alarm(int signal_number)
 {
 	(void)signal_number;
@@ -904,30 +930,36 @@ static void client_answers_in_a_storm_of_signals(void **state)
 	start_without_alarms(fixture, (struct script){ .bytes = frame,
 					      .length = good_reply(frame, "00c0ffee"),
 					      .piece_bytes = 8,
-					      .gap_usec = 2 * MSEC });
+					      .awaits_alarm = true });
 	alarms = 0;
 	set_alarms(true);
 	const enum error err = ask(fixture, fixture->path, PATIENCE_MSEC);
 	set_alarms(false);
 	assert_int_equal(err, OK);
 	assert_int_equal(fixture->reply.reply.reason, REASON_ALLOWED);
-	assert_true(alarms > 10);
+	assert_true(alarms > STORM);
 }
 
+/* A loaded machine delivers few signals in a short time. */
 static void client_keeps_its_deadline_in_a_storm_of_signals(void **state)
 {
 	struct fixture *fixture = *state;
+	unsigned deadline_msec = 30;
 
 	start_without_alarms(fixture, (struct script){ .keeps_open = true });
-	alarms = 0;
-	set_alarms(true);
-	const uint64_t start_usec = monotonic_usec();
-	const enum error err = ask(fixture, fixture->path, 60);
-	const uint64_t took_usec = monotonic_usec() - start_usec;
-	set_alarms(false);
-	assert_int_equal(err, ERROR_DEADLINE);
-	assert_in_range(took_usec, 60 * MSEC, 360 * MSEC);
-	assert_true(alarms > 10);
+	do {
+		deadline_msec *= 2;
+		assert_true(deadline_msec < PATIENCE_MSEC);
+		alarms = 0;
+		set_alarms(true);
+		const uint64_t start_usec = monotonic_usec();
+		/* The second one and those after it stay in the queue. */
+		const enum error err = ask(fixture, fixture->path, deadline_msec);
+		const uint64_t took_usec = monotonic_usec() - start_usec;
+		set_alarms(false);
+		assert_int_equal(err, ERROR_DEADLINE);
+		assert_in_range(took_usec, deadline_msec * MSEC, PATIENCE_MSEC * MSEC);
+	} while (alarms <= STORM);
 }
 
 static void *ask_in_a_thread(void *argument)
