@@ -19,7 +19,7 @@ def store(box, password, *words):
 
 
 def restart(box):
-    box.run("systemctl", "stop", "certmapd.service")
+    box.run("systemctl", "restart", "certmapd.service")
 
 
 @pytest.fixture(scope="module", name="stack")

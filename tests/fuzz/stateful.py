@@ -495,8 +495,9 @@ class Story:
         self.compare()
 
 
-def run(seconds, seed, say=print):
-    """Tells a story; raises AssertionError with the seed and the last steps."""
+def run(seconds, seed, say=print, steps_min=0):
+    """Tells a story of so many seconds, and of so many steps at least; raises AssertionError with the
+    seed and the last steps."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="certmap-story-", dir="/tmp"))
     directory.chmod(0o755)
     for name, mode in (("pki", 0o700), ("database", 0o700), ("run", 0o755)):
@@ -504,7 +505,7 @@ def run(seconds, seed, say=print):
     story = Story(directory, seed)
     try:
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        while time.monotonic() < end or len(story.steps) < steps_min:
             story.step()
         story.end()
     except Exception as problem:
@@ -515,7 +516,7 @@ def run(seconds, seed, say=print):
         if story.daemon.is_running:
             story.daemon.kill()
         shutil.rmtree(directory)
-    say(f"seed {seed}: {len(story.steps)} steps in {seconds} s: " + ", ".join(
+    say(f"seed {seed}: {len(story.steps)} steps: " + ", ".join(
         f"{count} {word}" for word, count in sorted(story.counts.items())))
     return story
 

@@ -41,7 +41,7 @@ def replay(target, inputs):
         pytest.skip("this build has not the format's library")
     done = subprocess.run([program, inputs],
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, check=False, timeout=180)
+                          stderr=subprocess.STDOUT, text=True, check=False, timeout=600)
     return "" if done.returncode == 0 and "not ok" not in done.stdout else done.stdout
 
 

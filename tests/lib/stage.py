@@ -4,6 +4,7 @@
 Everything lives in one temporary directory: a tree that ProFTPD is confined to (tests/lib/stage
 makes it), the database, the certificates and the logs. Nothing of the machine's /etc is touched.
 """
+import itertools
 import os
 import pathlib
 import re
@@ -11,18 +12,23 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
 LIB = pathlib.Path(__file__).resolve().parent
 TREE = LIB.parents[1]
+sys.path.append(str(TREE / "tests/shell"))
+import certmap_client  # noqa: E402
+
 BUILD = pathlib.Path(os.environ.get("CERTMAP_BUILD_DIR", TREE / "build")).resolve()
 MODULE = BUILD / "pam_certmap/pam_certmap.so"
 SANITIZER_OPTIONS = {name: value for name, value in os.environ.items()
                      if name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")}
 
 CURL_LOGIN_DENIED = 67
-WAIT_SECONDS = 10
+# What only a hang takes: this machine may be slow, busy and built with a sanitizer.
+WAIT_SECONDS = 60
 
 
 def run(*command, **options):
@@ -106,6 +112,7 @@ class Stage:
         self.socket = self.root / "run/certmap/lookup"
         self.module_log = self.directory / "module.log"
         self.module_log.touch()
+        self.marks = (f"mark {number}." for number in itertools.count())
 
     def __enter__(self):
         try:
@@ -147,15 +154,37 @@ class Stage:
                         self.module_log], self.directory / "sink.log")
         return Ready(sink, "READY from the log", lambda: "READY" in sink.said())
 
+    def logged(self):
+        """Whatever was logged so far, with a mark of ours behind it: datagrams stay in their order."""
+        mark = next(self.marks)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+            # A path of a socket has 107 bytes, unix(7).
+            directory = os.open(self.root / "dev", os.O_PATH)
+            try:
+                log.sendto(mark.encode(), f"/proc/self/fd/{directory}/log")
+            finally:
+                os.close(directory)
+        return wait_for("the log", lambda: next(
+            (text for text in [self.module_log.read_text()] if mark in text), None))
+
+    def answers(self):
+        """Whether the daemon does; this starts it."""
+        try:
+            certmap_client.exchange(str(self.socket), b"", timeout=WAIT_SECONDS, half_close=True)
+        except certmap_client.Unusable:
+            return False
+        return True
+
     def daemon(self):
-        """certmapd under its own uid, started by its first lookup."""
+        """certmapd under its own uid, started through its socket: a login waits for two seconds at
+        most, which is not enough for that on each machine."""
         pass_on = [f"--setenv={name}={value}" for name, value in SANITIZER_OPTIONS.items()]
         daemon = Process(["systemd-socket-activate", *pass_on, f"--listen={self.socket}",
                           *self.daemon_user, BUILD / "certmapd/certmapd",
                           "--database", self.database], self.directory / "certmapd.log")
         # A socket file that a daemon before this one left is not it.
         self.socket.unlink(missing_ok=True)
-        return Ready(daemon, "certmapd's socket", self.socket.exists)
+        return Ready(daemon, "certmapd", self.answers)
 
     def proftpd(self, replace=(), environment=None):
         return ProFTPD(self, replace, environment or {})
@@ -235,7 +264,7 @@ class ProFTPD(Process):
 
     def start_login(self, account, certificate=None, options=("--ssl-reqd",), path="welcome.txt"):
         """curl at work; several may be at once."""
-        command = ["curl", "--silent", "--show-error", "--ipv4", "--max-time", "30", *options,
+        command = ["curl", "--silent", "--show-error", "--ipv4", "--max-time", "300", *options,
                    "--cacert", self.stage.clients / "ca.pem", "--user", f"{account}:unused"]
         if certificate:
             command += ["--cert", self.stage.clients / f"{certificate}.pem",
@@ -246,7 +275,7 @@ class ProFTPD(Process):
 
     def login(self, *arguments, reaches_pam=True, **options):
         """One whole login, with what was logged for it."""
-        before = len(self.stage.module_log.read_text())
+        before = len(self.stage.logged())
         client = self.start_login(*arguments, **options)
         output, _ = client.communicate()
         if reaches_pam and client.returncode in (0, CURL_LOGIN_DENIED):
@@ -255,7 +284,7 @@ class ProFTPD(Process):
         return Login(client.returncode, output, module, self.verdict_for(module))
 
     def module_lines(self, offset):
-        lines = self.stage.module_log.read_text()[offset:].splitlines()
+        lines = self.stage.logged()[offset:].splitlines()
         return [line for line in lines if re.search(r"\breason=", line)]
 
     def verdict_for(self, module_lines):

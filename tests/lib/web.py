@@ -61,7 +61,7 @@ class Web:
 
     def curl(self, *arguments, user=None):
         mark = self.box.mark()
-        done = self.box.call("curl", "-sS", "--max-time", "20", "--cacert",
+        done = self.box.call("curl", "-sS", "--max-time", "120", "--cacert",
                              "/root/clients/ca.pem", "--write-out", "\n%{http_code}", *arguments,
                              user=user)
         body, _, status = done.stdout.rpartition("\n")

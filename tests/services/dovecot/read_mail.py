@@ -18,7 +18,7 @@ def connect(certificate):
     context = ssl.create_default_context(cafile=f"{CLIENTS}/ca.pem")
     if certificate:
         context.load_cert_chain(f"{CLIENTS}/{certificate}.pem", f"{CLIENTS}/{certificate}.key")
-    return imaplib.IMAP4_SSL("localhost", ssl_context=context, timeout=20)
+    return imaplib.IMAP4_SSL("localhost", ssl_context=context, timeout=120)
 
 
 def log_in(imap, arguments):

@@ -260,7 +260,7 @@ def test_client_without_a_certificate_is_refused_before_pam_is_asked(box):
 ASK_AUTH = """if True:
     import socket
     auth = socket.socket(socket.AF_UNIX)
-    auth.settimeout(10)
+    auth.settimeout(60)
     auth.connect("/run/dovecot/auth-client")
     lines = auth.makefile("rw", newline="\\n")
     lines.write("VERSION\\t1\\t1\\nCPID\\t99999\\n")

@@ -22,7 +22,7 @@ def connect(certificate):
     context = ssl.create_default_context(cafile=f"{CLIENTS}/ca.pem")
     if certificate:
         context.load_cert_chain(f"{CLIENTS}/{certificate}.pem", f"{CLIENTS}/{certificate}.key")
-    smtp = smtplib.SMTP("localhost", 25, timeout=20, source_address=("127.0.0.2", 0))
+    smtp = smtplib.SMTP("localhost", 25, timeout=120, source_address=("127.0.0.2", 0))
     smtp.starttls(context=context)
     smtp.ehlo()
     return smtp
