@@ -35,7 +35,7 @@ def pending(database):
 
 
 def wait_until_settled(database):
-    deadline = time.monotonic() + 6 * Daemon.PATIENCE
+    deadline = time.monotonic() + 5 * Daemon.PATIENCE
     while pending(database) > 0:
         assert time.monotonic() < deadline, "the queue is not worked off"
         time.sleep(0.02)
@@ -80,7 +80,7 @@ def test_a_miss_waits_for_the_queue_or_is_unavailable(database, daemon, bob, car
 def test_settling_by_hand_ends_with_everything_in_force(database, bob):
     insert_many(database, bob)
     process = settle(database)
-    output = process.communicate(timeout=6 * Daemon.PATIENCE)
+    output = process.communicate(timeout=5 * Daemon.PATIENCE)
     assert (process.returncode, output) == (0, (b"", b""))
     assert pending(database) == 0
     assert database.value("SELECT count(*) FROM mapping_status WHERE state = 'in force'") == MANY
@@ -95,7 +95,7 @@ def test_settling_waits_for_the_turn_of_a_shell(database, bob):
         assert process.poll() is None
         assert pending(database) == MANY
         shell.type("COMMIT;")
-    process.communicate(timeout=6 * Daemon.PATIENCE)
+    process.communicate(timeout=5 * Daemon.PATIENCE)
     assert process.returncode == 0
     assert pending(database) == 0
 

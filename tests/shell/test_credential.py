@@ -18,7 +18,7 @@ import time
 
 import pytest
 
-from shell_stage import CERTMAPCTL, OpenShell
+from shell_stage import CERTMAPCTL, Daemon, OpenShell
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import aes_gcm  # noqa: E402
@@ -181,7 +181,7 @@ def test_second_line_that_comes_later_is_refused_too(tool):
     process.stdin.write(b"one\n")
     process.stdin.flush()
     time.sleep(0.2)
-    _, said = process.communicate(b"two\n", timeout=10)
+    _, said = process.communicate(b"two\n", timeout=Daemon.PATIENCE)
     assert process.returncode == 1 and b"more than one line" in said
     assert count(tool.database) == 0
 
@@ -258,7 +258,7 @@ class Terminal:
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
 
     def wait_for(self, text):
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + Daemon.PATIENCE
         os.set_blocking(self.master, False)
         while text not in self.shown:
             assert time.monotonic() < deadline, self.shown
@@ -272,7 +272,7 @@ class Terminal:
 
     def end(self):
         """The exit status, or minus the signal; and whether the terminal is as it was."""
-        status = self.process.wait(10)
+        status = self.process.wait(Daemon.PATIENCE)
         restored = termios.tcgetattr(self.slave)
         os.close(self.slave)
         try:
@@ -558,7 +558,7 @@ def test_no_core_file_of_it_can_hold_a_password(tool):
     process = subprocess.Popen(tool.command("set", ACCOUNT), stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + Daemon.PATIENCE
         while True:
             # proc(5): the files of a process that is not dumpable belong to root; its limit shows
             # where we are root ourselves.
@@ -568,5 +568,5 @@ def test_no_core_file_of_it_can_hold_a_password(tool):
             assert time.monotonic() < deadline, limits
             time.sleep(0.01)
     finally:
-        process.communicate(b"x\n", timeout=10)
+        process.communicate(b"x\n", timeout=Daemon.PATIENCE)
     assert process.returncode == 0

@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.parse
 
@@ -16,7 +17,7 @@ import pytest
 
 import certmap_client
 from shell_stage import (
-    CERTMAPD, NOBODY, SCHEMA_VERSION, TREE, Database, OpenShell, as_nobody, run)
+    CERTMAPD, NOBODY, SCHEMA_VERSION, TREE, Daemon, Database, OpenShell, as_nobody, run, within)
 
 HOUR = 3600
 root = pytest.mark.root
@@ -563,9 +564,7 @@ def test_without_wal_an_exclusive_lock_is_unavailable_and_never_unmapped(mapped,
     mapped.sql("PRAGMA journal_mode = DELETE;")
     with OpenShell(mapped) as shell:
         shell.type("BEGIN EXCLUSIVE;")
-        begun = time.monotonic()
-        assert daemon.reason(alice) == "unavailable"
-        assert time.monotonic() - begun < 2
+        assert within(2, lambda: daemon.reason(alice)) == "unavailable"
         shell.type("COMMIT;")
         assert daemon.reason(alice) == "allowed"
 
@@ -832,11 +831,11 @@ def request(certificate, **fields):
 
 
 def send(daemon, data, **options):
-    return certmap_client.exchange(daemon.socket, data, timeout=5, **options)
+    return certmap_client.exchange(daemon.socket, data, timeout=30, **options)
 
 
 def wait_until(condition):
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + Daemon.PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -951,23 +950,23 @@ def test_a_peer_that_does_not_read_its_reply_harms_nobody(unharmed, alice):
     assert unharmed.reason(alice) == "allowed"
 
 
-def test_slow_and_silent_peers_are_cut_while_others_are_answered(unharmed, alice):
-    """One deadline of a second for a whole request, however it dribbles in (PROTOCOL.md, 1)."""
+def beside_slow_and_silent_peers(daemon, alice):
+    """After how many seconds each of them was cut, and the slowest answer to others meanwhile."""
     frame = request(alice)
     begun = time.monotonic()
     peers = [socket.socket(socket.AF_UNIX) for _ in range(6)]
     for peer in peers:
-        peer.connect(unharmed.socket)
+        peer.connect(daemon.socket)
     silent, halved, *dribbling = peers
     halved.sendall(frame[:len(frame) // 2])
     unsent = {peer: iter(frame[:-1]) for peer in dribbling}
 
-    cut_after = {}
+    cut_after, slowest = {}, 0.0
     while len(cut_after) < len(peers):
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < Daemon.PATIENCE
         asked = time.monotonic()
-        assert unharmed.reason(alice) == "allowed"
-        assert time.monotonic() - asked < 0.8
+        assert daemon.reason(alice) == "allowed"
+        slowest = max(slowest, time.monotonic() - asked)
         for peer in peers:
             if peer in cut_after:
                 continue
@@ -981,36 +980,63 @@ def test_slow_and_silent_peers_are_cut_while_others_are_answered(unharmed, alice
             except (BrokenPipeError, ConnectionResetError):
                 cut_after[peer] = time.monotonic() - begun
         time.sleep(0.01)
-    assert 0.9 < cut_after[silent] and 0.9 < min(cut_after.values())
-    assert max(cut_after.values()) < 2.5
     for peer in peers:
         peer.close()
+    return cut_after.values(), slowest
+
+
+def test_slow_and_silent_peers_are_cut_while_others_are_answered(unharmed, alice):
+    """One deadline of a second for a whole request, however it dribbles in (PROTOCOL.md, 1). The
+    machine itself may stand still, but not in each of three tries."""
+    for _ in range(3):
+        cut_after, slowest = beside_slow_and_silent_peers(unharmed, alice)
+        assert 0.9 < min(cut_after)
+        if max(cut_after) < 2.5 and slowest < 0.8:
+            break
+    assert max(cut_after) < 2.5
+    assert slowest < 0.8
     unharmed.wait_for_line("not whole in time")
+
+
+def is_closed(connection):
+    try:
+        return connection.recv(1, socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
 
 
 @root
 def test_one_uid_can_not_take_all_places(unharmed, alice):
     """quota.h: 64 connections at a time for any uid but root's."""
     os.chmod(unharmed.socket, 0o666)
+    are_there, tell = os.pipe()
 
     def hold_many():
-        held = []
-        for _ in range(100):
-            connection = socket.socket(socket.AF_UNIX)
-            connection.connect(unharmed.socket)
-            held.append(connection)
-        time.sleep(0.05)
-        closed = 0
+        held = [socket.socket(socket.AF_UNIX) for _ in range(100)]
         for connection in held:
-            try:
-                closed += connection.recv(1, socket.MSG_DONTWAIT) == b""
-            except BlockingIOError:
-                pass
-        return closed
+            connection.connect(unharmed.socket)
+        os.write(tell, b".")
+        wait_until(lambda: sum(is_closed(connection) for connection in held) >= 36)
 
-    assert as_nobody(hold_many) == "36"
+    # It meets all of them at once: after a second it cuts who is silent, and has places again.
+    unharmed.process.send_signal(signal.SIGSTOP)
+    go_on = threading.Thread(target=lambda: (
+        os.read(are_there, 1), unharmed.process.send_signal(signal.SIGCONT)))
+    go_on.start()
+    try:
+        as_nobody(hold_many)
+    finally:
+        # Also where nobody came as far as telling.
+        os.write(tell, b".")
+        go_on.join()
+        os.close(are_there)
+        os.close(tell)
     assert unharmed.reason(alice) == "allowed"
-    unharmed.wait_for_line("connection refused", f"peer_uid={NOBODY}")
+    refused = [line for line in unharmed.log()
+               if "connection refused" in line and f"peer_uid={NOBODY}" in line]
+    assert len(refused) == 36
 
 
 # Who may ask -------------------------------------------------------------------------------------
@@ -1083,7 +1109,7 @@ def test_a_service_in_shadow_mode_hears_of_no_certificate(mapped, daemon, alice,
 
 
 def outcome(*arguments, **options):
-    done = subprocess.run([str(CERTMAPD), *arguments], stdin=subprocess.DEVNULL, timeout=10,
+    done = subprocess.run([str(CERTMAPD), *arguments], stdin=subprocess.DEVNULL, timeout=Daemon.PATIENCE,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
                           **options)
     return done.returncode, done.stdout, done.stderr
@@ -1137,7 +1163,7 @@ def test_it_ends_well_and_takes_its_socket_along(mapped, daemon, alice):
 def test_who_is_connected_at_the_end_still_gets_an_answer(mapped, daemon, alice):
     frame = request(alice)
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(5)
+        connection.settimeout(Daemon.PATIENCE)
         connection.connect(daemon.socket)
         connection.sendall(frame[:100])
         wait_until(lambda: daemon.descriptors() > 0 and daemon.reason(alice) == "allowed")
@@ -1146,7 +1172,7 @@ def test_who_is_connected_at_the_end_still_gets_an_answer(mapped, daemon, alice)
         connection.sendall(frame[100:])
         reply = b"".join(iter(lambda: connection.recv(65536), b""))
     assert certmap_client.parse_reply(reply)["reason"] == "allowed"
-    assert daemon.process.wait(5) == 0
+    assert daemon.process.wait(Daemon.PATIENCE) == 0
 
 
 def test_the_socket_of_a_killed_daemon_is_taken_over(mapped, daemon, alice):
@@ -1192,14 +1218,14 @@ def listening_for_it(stopped_daemon):
     wait_until(lambda: os.path.lexists(daemon.socket))
     yield daemon
     daemon.process.terminate()
-    assert daemon.process.wait(5) == 0
+    assert daemon.process.wait(Daemon.PATIENCE) == 0
 
 
 def test_it_takes_the_socket_that_systemd_passes(mapped, listening_for_it, alice):
     assert listening_for_it.reason(alice) == "allowed"
     assert listening_for_it.reason(alice) == "allowed"
     listening_for_it.process.terminate()
-    assert listening_for_it.process.wait(5) == 0
+    assert listening_for_it.process.wait(Daemon.PATIENCE) == 0
     assert os.path.lexists(listening_for_it.socket), "it is systemd's"
 
 
@@ -1214,7 +1240,7 @@ def test_started_by_a_lookup_on_a_missing_database_it_stays(
 def test_it_tells_systemd_when_it_is_ready_and_how_it_is(mapped, stopped_daemon, alice, tmp_path):
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
         told.bind(str(stopped_daemon.directory / "notify"))
-        told.settimeout(5)
+        told.settimeout(Daemon.PATIENCE)
         daemon = stopped_daemon.start(env={
             **os.environ, "NOTIFY_SOCKET": str(stopped_daemon.directory / "notify")})
         assert "READY=1" in told.recv(4096).decode().splitlines()

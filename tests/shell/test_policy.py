@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from shell_stage import CA_CONFIG, HOUR, Daemon, OpenShell, Refused
+from shell_stage import CA_CONFIG, HOUR, Daemon, OpenShell, Refused, within
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "module"))
 from pam_stage import AUTH_ERR, CRED_INSUFFICIENT, SUCCESS, Pam  # noqa: E402
@@ -79,8 +79,8 @@ def updates(database):
         " WHERE object = 'mapping' AND change = 'update' ORDER BY id")]
 
 
-def wait_until(is_true, seconds):
-    deadline = time.monotonic() + seconds
+def wait_until(is_true):
+    deadline = time.monotonic() + Daemon.PATIENCE
     while not is_true():
         assert time.monotonic() < deadline, "it did not come"
         time.sleep(0.05)
@@ -323,7 +323,7 @@ def test_a_key_that_many_certificates_hold_costs_no_more_than_one_of_them(databa
     database.sql("BEGIN;" + "".join(
         "INSERT INTO mapping(account, certificate) "
         f"VALUES('device-{i}', x'{alice.der[:-4].hex()}{i:08x}');" for i in range(3000)) + "COMMIT;")
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 5 * Daemon.PATIENCE
     while daemon.reason("alice", kind="name") == "unavailable":
         assert time.monotonic() < deadline
     (fact,) = database.rows("SELECT lower(hex(key_fingerprint)) AS key, subject_line, issuer_line "
@@ -560,7 +560,7 @@ def test_systemctl_status_shows_that_lists_are_missing(revoking, stopped_daemon,
         told.bind(path)
         told.setblocking(False)
         daemon = stopped_daemon.start(env={**os.environ, "NOTIFY_SOCKET": path})
-        message, end = "", time.monotonic() + 10
+        message, end = "", time.monotonic() + Daemon.PATIENCE
         # The text is told at most every few seconds, with a lookup.
         while "missing or stale revocation list" not in message:
             assert time.monotonic() < end, message
@@ -591,7 +591,7 @@ def test_off_does_not_look_at_lists(revoking, daemon, alice, pki):
 @slow
 def test_a_verdict_does_not_outlive_the_list_that_it_comes_from(revoking, daemon, alice, pki):
     """Nobody edits anything: the clock alone makes it stale."""
-    revoking.trust("crl", pki.revocation_list("short", end=3) + ".crl")
+    revoking.trust("crl", pki.revocation_list("short", end=6) + ".crl")
     told = pki.openssl("crl", "-in", "short.crl", "-noout", "-nextupdate").decode()
     last_second = ssl.cert_time_to_seconds(told.strip().removeprefix("nextUpdate="))
     seen = []
@@ -808,32 +808,37 @@ def test_a_shell_that_holds_the_lock_makes_it_wait(staged, daemon, alice, new, i
         assert daemon.reason(alice) == "allowed"
     with OpenShell(staged) as shell:
         assert shell.type("BEGIN IMMEDIATE;") == ""
-        began = time.monotonic()
-        assert daemon.reason(new) == "unavailable"
-        assert time.monotonic() - began < DEADLINE
+        assert within(DEADLINE, lambda: daemon.reason(new)) == "unavailable"
         assert daemon.reason(alice) == "allowed"
         assert shell.type("COMMIT;") == ""
         assert daemon.reason(new) == "allowed"
     assert updates(staged) == [("certmapd", 1, 1, 0), ("certmapd", 2, 0, 1)]
 
 
+def reason_beside(database, daemon, certificate, statements):
+    """The reason that is told to one who asks while a shell has typed this, which it commits soon.
+    Where the machine stands still the daemon's time is over before: three tries."""
+    for _ in range(3):
+        with OpenShell(database) as shell:
+            assert shell.type(statements) == ""
+            free = threading.Timer(0.3, lambda: shell.type("COMMIT;"))
+            free.start()
+            reason = daemon.reason(certificate)
+            free.join()
+        if reason != "unavailable":
+            break
+    return reason
+
+
 def test_who_waits_for_the_lock_is_answered_when_it_is_free(staged, daemon, new):
-    with OpenShell(staged) as shell:
-        shell.type("BEGIN IMMEDIATE;")
-        free = threading.Timer(0.4, lambda: shell.type("COMMIT;"))
-        free.start()
-        assert daemon.reason(new) == "allowed"
-        free.join()
+    assert reason_beside(staged, daemon, new, "BEGIN IMMEDIATE;") == "allowed"
 
 
 def test_what_the_shell_changes_meanwhile_counts(staged, daemon, new):
     """Everything is asked once more when the lock is free."""
-    with OpenShell(staged) as shell:
-        shell.type("BEGIN IMMEDIATE; UPDATE mapping SET enabled = 0 WHERE id = 1;")
-        free = threading.Timer(0.4, lambda: shell.type("COMMIT;"))
-        free.start()
-        assert daemon.reason(new) == "mapping-disabled"
-        free.join()
+    assert reason_beside(
+        staged, daemon, new, "UPDATE mapping SET enabled = 1 WHERE id = 1;"
+        "BEGIN IMMEDIATE; UPDATE mapping SET enabled = 0 WHERE id = 1;") == "mapping-disabled"
     assert is_still_staged(staged, old_is="disabled")
 
 
@@ -950,23 +955,28 @@ def test_a_mapping_that_is_deleted_leaves_no_count(mapped, daemon, alice):
     assert mapped.value("SELECT count(*) FROM usage") == 0
 
 
+def slowest_answer(daemon, alice, seconds):
+    """Of lookups for so long, as somebody else, so that nothing more is counted."""
+    slowest, end = 0.0, time.monotonic() + seconds
+    while (began := time.monotonic()) < end:
+        assert daemon.reason(alice, "bob") == "account-mismatch"
+        slowest = max(slowest, time.monotonic() - began)
+        time.sleep(0.1)
+    return slowest
+
+
 @slow
 def test_logins_are_counted_within_seconds_and_no_lock_loses_them(mapped, daemon, alice):
     assert daemon.reason(alice) == "allowed"
-    wait_until(lambda: usage(mapped)[1][0] == 1, 8)
+    wait_until(lambda: usage(mapped)[1][0] == 1)
     with OpenShell(mapped) as shell:
         assert daemon.reason(alice) == "allowed"
         assert shell.type("BEGIN IMMEDIATE;") == ""
-        end = time.monotonic() + 6.5
-        while time.monotonic() < end:
-            began = time.monotonic()
-            # Somebody else's, so that nothing more is counted.
-            assert daemon.reason(alice, "bob") == "account-mismatch"
-            assert time.monotonic() - began < 1
-            time.sleep(0.1)
+        # None waits for the lock. The machine itself may stand still, but not in each of three tries.
+        assert any(slowest_answer(daemon, alice, 6.5) < 1 for _ in range(3))
         assert usage(mapped)[1][0] == 1
         assert shell.type("COMMIT;") == ""
-    wait_until(lambda: usage(mapped)[1][0] == 2, 3)
+    wait_until(lambda: usage(mapped)[1][0] == 2)
 
 
 # The account's uid -------------------------------------------------------------------------------
