@@ -33,7 +33,7 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def wait_for(what, condition, seconds=15):
+def wait_for(what, condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
@@ -63,7 +63,7 @@ class Activated(Daemon):
 
     def __exit__(self, *_):
         self.is_ending = True
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while self.thread.is_alive():
             # One that was just about to start is ended as well.
             if self.is_running:

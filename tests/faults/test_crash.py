@@ -66,7 +66,7 @@ class Round:
             editor.kill()
         if "daemon" in self.victims and self.daemon.is_running:
             self.daemon.process.kill()
-        said = editor.communicate(timeout=60)[1]
+        said = editor.communicate(timeout=300)[1]
         self.status = editor.returncode
         self.after = is_mapped(self.database)
         self.ended = time.monotonic()

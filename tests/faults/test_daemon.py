@@ -12,13 +12,14 @@ import pytest
 import certmap_client
 from activated import cpu_seconds, is_sanitized, resident_bytes, wait_for
 from faults import fault, scaled
-from looping import MODULE_SEC, Loops, percentile
+from looping import MODULE_SEC, Loops, steady_percentile
 from pam_stage import AUTHINFO_UNAVAIL, LOG_ERR, SUCCESS
 from shell_stage import NOBODY, as_nobody
 
-# What a busy machine may add to a deadline.
-SLACK_SEC = 2.0
+# What a slow or busy machine may add to a deadline: no hang is as short.
+SLACK_SEC = 10.0
 GOOD_CLIENT_SEC = 0.25
+PATIENCE_SEC = 10.0
 
 
 def login_loops(pam, daemon, seconds, certificate, account, options=""):
@@ -48,11 +49,13 @@ def test_a_killed_daemon_ends_lookups_in_time_and_the_next_one_starts_it(
     kills = scaled(5, 50)
     with Loops(activated.socket, [(alice.path, "alice")], clients=4) as loops:
         module = login_loops(pam, activated, 0.3 * kills, bob, "nobody")
-        wait_for("the first start", lambda: activated.is_running)
+        assert activated.reason(alice) == "allowed"
         for number in range(kills):
             time.sleep(0.25)
             activated.process.kill()
             wait_for("the next start", lambda number=number: activated.starts > number + 1)
+            # Not killed before it came to answer anybody.
+            assert activated.reason(alice) == "allowed"
         runs = [pam.finish(process) for process in module]
     count = assert_only(loops, "allowed", "none")
     assert count["allowed"] > kills
@@ -75,14 +78,16 @@ def test_a_hung_daemon_is_unavailable_at_the_deadline_and_its_late_replies_are_n
     hung_sec = scaled(2.5, 10)
     targets = [(alice.path, "alice")]
     with Loops(activated.socket, targets, clients=4, patience=timeout_sec) as loops:
-        module = login_loops(pam, activated, hung_sec + 2, bob, "nobody", "timeout=1000")
-        wait_for("the first start", lambda: activated.is_running)
+        module = login_loops(pam, activated, hung_sec + 4, bob, "nobody", "timeout=1000")
+        assert activated.reason(alice) == "allowed"
         time.sleep(0.5)
         activated.process.send_signal(signal.SIGSTOP)
         time.sleep(hung_sec)
         activated.process.send_signal(signal.SIGCONT)
         continued = time.monotonic()
         runs = [pam.finish(process) for process in module]
+        # Each of the clients has given up the lookup that hung, and asked again.
+        time.sleep(timeout_sec + 0.5)
     assert_only(loops, "allowed", "none", "unavailable")
     assert "allowed" in [answer.reason for answer in loops.since(continued)]
     for run in runs:
@@ -109,7 +114,7 @@ ABSENCES = {
 
 def login_once(pam):
     """One login with a clock of its own in the driver: starting a process is not what counts."""
-    lines = f"auth required {pam.module} socket={pam.socket} source=env:CERT\n"
+    lines = f"auth required {pam.module} socket={pam.socket} source=env:CERT timeout=60000\n"
     pam.service("", lines=lines)
     return pam.run("loop:0:svc:nobody", environment={"CERT": "x"})
 
@@ -118,8 +123,8 @@ def assert_refused_at_once(run):
     ((code, (count, _, most)),) = run.tallies.items()
     assert (code, count) == (AUTHINFO_UNAVAIL, 1)
     assert run.priorities == [LOG_ERR] and run.line.startswith("reason=unavailable ")
-    # 100 ms is what the table says; a deadline that is waited for would be 2000.
-    assert most < 1000
+    # 100 ms is what the table says; a deadline that is waited for would be 60000.
+    assert most < 1000 * SLACK_SEC
     return most
 
 
@@ -142,7 +147,10 @@ def test_a_socket_that_can_not_be_reached_is_unavailable_at_once(pam, name, figu
 @fault("D05", slow=True)
 def test_logins_at_a_listener_that_never_accepts_end_at_their_deadline(pam, figure):
     """The kernel lets one more than the backlog in; for the others connect(2) says EAGAIN."""
-    lines = f"auth required {pam.module} socket={pam.socket} source=env:CERT timeout=1000\n"
+    # Later than where the stack's line would not count, pam_certmap(8).
+    timeout_msec = int(1000 * MODULE_SEC) + 500
+    lines = (f"auth required {pam.module} socket={pam.socket} source=env:CERT"
+             f" timeout={timeout_msec}\n")
     pam.service("", lines=lines)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(os.fspath(pam.socket))
@@ -152,9 +160,9 @@ def test_logins_at_a_listener_that_never_accepts_end_at_their_deadline(pam, figu
     for run in runs:
         ((code, (count, least, most)),) = run.tallies.items()
         assert (code, count) == (AUTHINFO_UNAVAIL, 1)
-        assert 1000 <= least + 1 and most < 1000 * (1 + SLACK_SEC)
+        assert timeout_msec <= least + 1 and most < timeout_msec + 1000 * SLACK_SEC
     spread = [run.tallies[AUTHINFO_UNAVAIL][1] for run in runs]
-    figure(f"20 logins with timeout=1000: {min(spread)} to {max(spread)} ms")
+    figure(f"20 logins with timeout={timeout_msec}: {min(spread)} to {max(spread)} ms")
 
 
 def request(certificate):
@@ -221,9 +229,11 @@ def test_good_clients_do_not_feel_200_slow_ones(activated, alice, figure):
     slow = SlowPeers(activated.socket, 200, request(alice))
     most = 0
     try:
-        with Loops(activated.socket, [(alice.path, "alice")], clients=8, pause_msec=5) as loops:
+        with Loops(activated.socket, [(alice.path, "alice")], clients=8, pause_msec=5,
+                   patience=PATIENCE_SEC) as loops:
             end = time.monotonic() + seconds
-            while time.monotonic() < end:
+            late = end + 60
+            while (now := time.monotonic()) < end or (len(slow.lives) < 200 and now < late):
                 # Often enough to see when one is cut; a byte leaves each second.
                 time.sleep(0.1)
                 slow.turn()
@@ -231,7 +241,7 @@ def test_good_clients_do_not_feel_200_slow_ones(activated, alice, figure):
     finally:
         slow.close()
     assert_only(loops, "allowed")
-    p99 = percentile(loops.answers, 0.99)
+    p99 = steady_percentile(loops.answers, 0.99)
     assert p99 < GOOD_CLIENT_SEC
     assert len(slow.lives) >= 200
     assert max(slow.lives) < 1 + SLACK_SEC
@@ -260,14 +270,18 @@ def test_an_ordinary_uid_with_all_its_places_taken_is_not_felt_by_root(activated
             time.sleep(0.0005)
         return tried
 
-    with Loops(activated.socket, [(alice.path, "alice")], clients=2, pause_msec=5) as loops:
+    begun = time.monotonic()
+    with Loops(activated.socket, [(alice.path, "alice")], clients=2, pause_msec=5,
+               patience=PATIENCE_SEC) as loops:
         tried = int(as_nobody(hold))
     assert_only(loops, "allowed")
-    p99 = percentile(loops.answers, 0.99)
+    p99 = steady_percentile(loops.answers, 0.99)
     assert p99 < GOOD_CLIENT_SEC
+    # It has met all of them: root was the last in its queue.
+    assert activated.reason(alice) == "allowed"
     refused = [line for line in activated.log()
                if "connection refused" in line and f"peer_uid={NOBODY}" in line]
-    seconds = scaled(3, 15)
+    seconds = time.monotonic() - begun
     # quota.h: 200 lines at once and 50 a second.
     assert 0 < len(refused) <= 200 + 50 * (seconds + 1)
     figure(f"{tried} connections of nobody, {len(refused)} lines about them; root "
@@ -337,7 +351,8 @@ def test_clients_that_vanish_leave_nothing_behind(activated, alice, figure):
     frame = request(alice)
     assert activated.reason(alice) == "allowed"
     pid, before = activated.process.pid, activated.descriptors()
-    with Loops(activated.socket, [(alice.path, "alice")], clients=8, pause_msec=1) as loops:
+    with Loops(activated.socket, [(alice.path, "alice")], clients=8, pause_msec=1,
+               patience=PATIENCE_SEC) as loops:
         for _ in range(rounds):
             for manner in MANNERS:
                 manner(activated.socket, frame)
@@ -419,16 +434,15 @@ def test_mutated_requests_get_a_refusal_or_the_exact_account(daemon, mapped, ali
 def test_without_a_descriptor_left_the_daemon_waits_and_does_not_spin(
         stopped_daemon, mapped, alice, figure):
     """accept(2) fails with EMFILE, and the queue stays readable: a loop around it would turn."""
-    stopped_daemon.spawn(["prlimit", "--nofile=24:24", *stopped_daemon.command()])
-    wait_for("the socket", lambda: os.path.exists(stopped_daemon.socket))
-    wait_for("an answer", lambda: stopped_daemon.reason(alice) == "allowed")
+    stopped_daemon.start(command=["prlimit", "--nofile=24:24", *stopped_daemon.command()])
+    assert stopped_daemon.reason(alice) == "allowed"
     pid, before = stopped_daemon.process.pid, stopped_daemon.descriptors()
     spent = cpu_seconds(pid)
     peers = [connect(stopped_daemon.socket) for _ in range(64)]
     begun = time.monotonic()
     stopped_daemon.wait_for_line("accepting pauses")
     # Slow peers are cut after a second each; those behind them come in then.
-    assert stopped_daemon.reason(alice, timeout=30) == "allowed"
+    assert stopped_daemon.reason(alice, timeout=120) == "allowed"
     waited = time.monotonic() - begun
     spent = cpu_seconds(pid) - spent
     for peer in peers:

@@ -2,7 +2,7 @@
 """The judge of the answers is judged: it must see the wrong ones."""
 import pytest
 
-from looping import Answer, Truth
+from looping import Answer, Truth, percentile, steady_percentile
 
 
 @pytest.fixture
@@ -33,3 +33,14 @@ def test_a_change_counts_from_its_begin_to_its_end():
         assert len(truth.begins) == 2 and truth.ends == []
     assert len(truth.ends) == 1 and truth.begins[1] <= truth.ends[0]
     assert truth.reasons == ["unmapped", "allowed"]
+
+
+def answers_that_took(seconds_at):
+    return [Answer("alice", begin, begin + seconds_at(begin), "allowed") for begin in range(1000)]
+
+
+def test_a_pause_is_in_one_part_and_what_is_slow_in_all():
+    paused = answers_that_took(lambda begin: 1 if 300 <= begin < 320 else 0.01)
+    assert percentile(paused, 0.99) == 1 and 0.009 < steady_percentile(paused, 0.99) < 0.011
+    slow = answers_that_took(lambda begin: 1 if begin % 50 == 0 else 0.01)
+    assert steady_percentile(slow, 0.99) == 1

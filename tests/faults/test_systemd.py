@@ -8,7 +8,8 @@ from looping import MODULE_SEC, Loops, percentile
 
 SOCKET = "/run/certmap/lookup"
 UNIT = "certmapd.service"
-SLACK_SEC = 3.0
+SLACK_SEC = 5.0
+PATIENCE_SEC = 10.0
 
 # connect(2) and close(2), as fast as one process can or as the seconds allow.
 FLOOD = """
@@ -44,7 +45,7 @@ def main_pid(box):
 def test_a_flood_of_connections_leaves_the_socket_unit_alive(box, figure):
     assert box.ask()["reason"] == "allowed"
     before = main_pid(box)
-    with loops_in(box, pause_msec=5) as loops:
+    with loops_in(box, pause_msec=5, patience=PATIENCE_SEC) as loops:
         seconds = float(box.run("python3", "-c", FLOOD, 5000, 5))
     assert set(loops.count()) == {"allowed"}, loops.count()
     assert main_pid(box) == before
@@ -60,7 +61,7 @@ def test_a_flood_at_a_stopped_daemon_starts_it_once(box, figure):
     box.run("systemctl", "stop", UNIT)
     flood = subprocess.Popen([*box.prefix(), "python3", "-c", FLOOD, "1000", "1"],
                              stdout=subprocess.DEVNULL)
-    assert flood.wait(60) == 0
+    assert flood.wait(300) == 0
     assert_units_live(box)
     figure("1000 connects at a stopped daemon: socket active")
 
@@ -92,7 +93,7 @@ def test_restarts_under_load_lose_no_answer(box, figure):
     rounds = scaled(5, 30)
     assert box.ask()["reason"] == "allowed"
     mark = box.mark()
-    with loops_in(box, patience=10) as loops:
+    with loops_in(box, patience=60) as loops:
         for number in range(rounds):
             time.sleep(0.2)
             box.run("systemctl", *(["restart", UNIT] if number % 2 else
@@ -111,7 +112,7 @@ def test_a_daemon_that_is_killed_as_fast_as_it_comes_back_leaves_the_units_alive
     kills = scaled(30, 100)
     with loops_in(box) as loops:
         killed, pid = 0, 0
-        end = time.monotonic() + 10 + kills
+        end = time.monotonic() + 10 * kills
         while killed < kills and time.monotonic() < end:
             now = main_pid(box)
             if now not in (0, pid):
@@ -133,7 +134,7 @@ def test_a_journal_that_hangs_does_not_hang_logins(box, figure):
     journal = box.show("systemd-journald.service", "MainPID")
     box.run("kill", "-STOP", journal)
     try:
-        with loops_in(box, clients=4) as loops:
+        with loops_in(box, clients=4, patience=PATIENCE_SEC) as loops:
             time.sleep(scaled(4, 20))
         answer = box.ask()
     finally:

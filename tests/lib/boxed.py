@@ -53,7 +53,8 @@ class Box:
         self.run("tee", path, text_in=text)
 
     def sql(self, statement, database=DATABASE):
-        return self.run("sqlite3", "-bail", database, statement)
+        """By a shell that waits for its turn: the daemon writes what it works out, and what was used."""
+        return self.run("sqlite3", "-bail", "-cmd", ".timeout 60000", database, statement)
 
     def show(self, unit, name):
         return self.run("systemctl", "show", f"--property={name}", "--value", unit).strip()

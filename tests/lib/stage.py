@@ -139,8 +139,9 @@ class Stage:
         run(LIB / "certificates", verb, self.clients, *arguments)
 
     def edit(self, sql):
-        """What a person does: the stock shell, as root, beside the certificates."""
-        return run("sqlite3", "-bail", self.database, sql, cwd=self.clients)
+        """What a person does: the stock shell, as root, beside the certificates. It waits for its turn,
+        because the daemon writes as well."""
+        return run("sqlite3", "-bail", "-cmd", ".timeout 60000", self.database, sql, cwd=self.clients)
 
     def uid(self, account):
         for line in (self.root / "etc/passwd").read_text().splitlines():
