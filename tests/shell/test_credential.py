@@ -254,8 +254,13 @@ class Terminal:
         self.shown = b""
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
-            env={**os.environ, "LC_ALL": "C.UTF-8"},
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+            env={**os.environ, "LC_ALL": "C.UTF-8"}, preexec_fn=self.sit_down)
+
+    @staticmethod
+    def sit_down():
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        # In the background of a script it is ignored, and stays so.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     def wait_for(self, text):
         deadline = time.monotonic() + Daemon.PATIENCE
