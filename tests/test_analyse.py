@@ -9,7 +9,7 @@ import pytest
 
 TREE = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("CERTMAP_BUILD_DIR", TREE / "build"))
-PATIENCE_SECONDS = 900
+PATIENCE_SECONDS = 3600
 
 
 def is_sanitized():

@@ -284,7 +284,7 @@ def test_refusals_through_the_installed_services(box, ftps):
 
 
 def test_demo_lets_this_systemd_start_the_daemon(box):
-    done = box.call(TREE / "tests/demo", timeout=300)
+    done = box.call(TREE / "tests/demo", timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "systemd listens (unit certmap-demo-" in done.stdout
     assert "All six logins ended as they should." in done.stdout

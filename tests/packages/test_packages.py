@@ -40,7 +40,7 @@ class Machine:
         self.certificates = certificates
         self.process, self.box = boot("--base", CLEAN)
         # dpkg writes to disk after each step, and others may use the disk.
-        self.run, self.call, self.sh = (functools.partial(method, timeout=300) for method in (
+        self.run, self.call, self.sh = (functools.partial(method, timeout=1200) for method in (
             self.box.run, self.box.call, self.box.sh))
         self.show = self.box.show
 
@@ -87,7 +87,7 @@ class Machine:
         self.box.leader = int(said.split()[1])
 
 
-def wait_for(what, condition, seconds=90):
+def wait_for(what, condition, seconds=300):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = condition()
