@@ -38,6 +38,11 @@
 /* Nothing but a hang reaches it, also on a machine that stands still for seconds. */
 #define PATIENCE_MSEC 20000u
 
+/* What a deadline may be missed by, in one of so many tries: a machine may stand still for a while,
+ * but not each time. */
+#define LATE_MSEC 300u
+#define TRIES 3
+
 /* So many signals are a storm. */
 #define STORM 10
 
@@ -197,6 +202,13 @@ static int listen_at(const char *path, int backlog)
 	return fd;
 }
 
+/* After close(): stop() leaves the listener of no use. */
+static void listen_again(struct fixture *fixture)
+{
+	unlink(fixture->path);
+	fixture->listener = listen_at(fixture->path, 16);
+}
+
 static int setup(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof *fixture);
@@ -300,10 +312,27 @@ static void assert_allowed(struct fixture *fixture, const char *path)
 	assert_true(span_is_equal(fixture->reply.reply.correlation_id, span_of_string("00c0ffee")));
 }
 
-/* Not less than the deadline; how much more is the machine's to say, where it is no hang. */
-static void assert_took(uint64_t start_usec, unsigned deadline_msec)
+/* Asks somebody who does not answer in time; whether it ended soon after its deadline. It must not
+ * end before. */
+static bool ends_soon(struct fixture *fixture, unsigned deadline_msec)
 {
-	assert_in_range(monotonic_usec() - start_usec, deadline_msec * MSEC, PATIENCE_MSEC * MSEC);
+	const uint64_t start_usec = monotonic_usec();
+	const enum error err = ask(fixture, fixture->path, deadline_msec);
+	const uint64_t took_usec = monotonic_usec() - start_usec;
+
+	assert_int_equal(err, ERROR_DEADLINE);
+	assert_no_answer(fixture);
+	assert_true(took_usec >= deadline_msec * MSEC);
+	return took_usec < (deadline_msec + LATE_MSEC) * MSEC;
+}
+
+/* A daemon that plays with one connection leaves the next ones in its queue, which is silence. */
+static void assert_ends_soon(struct fixture *fixture, unsigned deadline_msec)
+{
+	unsigned tries = 1;
+
+	while (!ends_soon(fixture, deadline_msec))
+		assert_true(tries++ < TRIES);
 }
 
 /* --- answers -------------------------------------------------------------------------------- */
@@ -336,15 +365,20 @@ static void client_keeps_its_deadline_against_a_slow_reply(void **state)
 {
 	struct fixture *fixture = *state;
 	uint8_t frame[REPLY_MAX_BYTES];
-	const uint64_t start_usec = monotonic_usec();
+	const struct script script = { .bytes = frame,
+		.length = good_reply(frame, "00c0ffee"),
+		.piece_bytes = 1,
+		.gap_usec = 5 * MSEC };
+	unsigned tries = 1;
 
-	start(fixture, (struct script){ .bytes = frame,
-			       .length = good_reply(frame, "00c0ffee"),
-			       .piece_bytes = 1,
-			       .gap_usec = 5 * MSEC });
-	assert_int_equal(ask(fixture, fixture->path, 100), ERROR_DEADLINE);
-	assert_took(start_usec, 100);
-	assert_no_answer(fixture);
+	start(fixture, script);
+	while (!ends_soon(fixture, 100)) {
+		assert_true(tries++ < TRIES);
+		stop(fixture);
+		close(fixture->listener);
+		listen_again(fixture);
+		start(fixture, script);
+	}
 }
 
 static void client_waits_for_the_end_of_the_stream(void **state)
@@ -554,12 +588,9 @@ static void client_survives_a_daemon_that_closes_without_reading(void **state)
 static void client_keeps_its_deadline_against_silence(void **state)
 {
 	struct fixture *fixture = *state;
-	const uint64_t start_usec = monotonic_usec();
 
 	start(fixture, (struct script){ .keeps_open = true });
-	assert_int_equal(ask(fixture, fixture->path, 60), ERROR_DEADLINE);
-	assert_took(start_usec, 60);
-	assert_no_answer(fixture);
+	assert_ends_soon(fixture, 60);
 }
 
 static void client_does_not_begin_after_its_deadline(void **state)
@@ -608,11 +639,8 @@ static void client_keeps_its_deadline_at_a_full_backlog(void **state)
 
 	assert_int_equal(listen(fixture->listener, 4), 0);
 	const size_t count = fill_backlog(fixture, fds, COUNT(fds));
-	const uint64_t start_usec = monotonic_usec();
-	assert_int_equal(ask(fixture, fixture->path, 120), ERROR_DEADLINE);
-	assert_took(start_usec, 120);
+	assert_ends_soon(fixture, 120);
 	assert_string_equal(fixture->failure.what, "connect");
-	assert_no_answer(fixture);
 	close_all(fds, count);
 }
 
@@ -666,8 +694,7 @@ static void client_refuses_a_socket_that_nobody_listens_on(void **state)
 	assert_int_equal(fixture->failure.errno_value, ECONNREFUSED);
 	/* The deadline is not waited for. */
 	assert_in_range(monotonic_usec() - start_usec, 0, PATIENCE_MSEC * MSEC / 2);
-	unlink(fixture->path);
-	fixture->listener = listen_at(fixture->path, 16);
+	listen_again(fixture);
 }
 
 static void client_refuses_a_directory_that_others_can_write(void **state)
@@ -945,6 +972,8 @@ static void client_keeps_its_deadline_in_a_storm_of_signals(void **state)
 {
 	struct fixture *fixture = *state;
 	unsigned deadline_msec = 30;
+	unsigned late = 0;
+	bool is_soon;
 
 	start_without_alarms(fixture, (struct script){ .keeps_open = true });
 	do {
@@ -952,14 +981,11 @@ static void client_keeps_its_deadline_in_a_storm_of_signals(void **state)
 		assert_true(deadline_msec < PATIENCE_MSEC);
 		alarms = 0;
 		set_alarms(true);
-		const uint64_t start_usec = monotonic_usec();
-		/* The second one and those after it stay in the queue. */
-		const enum error err = ask(fixture, fixture->path, deadline_msec);
-		const uint64_t took_usec = monotonic_usec() - start_usec;
+		is_soon = ends_soon(fixture, deadline_msec);
 		set_alarms(false);
-		assert_int_equal(err, ERROR_DEADLINE);
-		assert_in_range(took_usec, deadline_msec * MSEC, PATIENCE_MSEC * MSEC);
-	} while (alarms <= STORM);
+		late += !is_soon;
+		assert_true(late < TRIES);
+	} while (!is_soon || alarms <= STORM);
 }
 
 static void *ask_in_a_thread(void *argument)
