@@ -128,7 +128,7 @@ def explain_forged(box, forged, name, directory="/"):
             f" asked=alice fingerprint={name} id={forged}", user="nobody")
     box.wait_for(forged, lambda: box.run("journalctl", "--sync") == "" and [
         row for row in refusals(box) if row["id"] == forged])
-    return box.call("timeout", "10", "env", f"--chdir={directory}", installed("certmapctl"),
+    return box.call("timeout", "60", "env", f"--chdir={directory}", installed("certmapctl"),
                     "explain", "--json", f"--id={forged}")
 
 
