@@ -699,8 +699,9 @@ def test_a_login_that_a_gate_refuses_puts_nothing_into_force(
 def test_it_can_be_put_into_force_until_it_lapses(staged, daemon, new):
     staged.sql("UPDATE mapping SET staged_until = unixepoch() + 600 WHERE id = 2;")
     assert daemon.reason(new) == "allowed"
-    # Then the staging is over, and its end means nothing.
-    staged.sql("UPDATE mapping SET staged_until = 1 WHERE id = 2;")
+    # Then the staging is over, and has no end.
+    with pytest.raises(Refused, match="valid_until"):
+        staged.sql("UPDATE mapping SET staged_until = 1 WHERE id = 2;")
     assert daemon.reason(new) == "allowed"
 
 

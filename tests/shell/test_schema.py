@@ -16,6 +16,9 @@ SAME_CERTIFICATE = "mapped already for this service"
 SAME_ACCOUNT = "has its enabled certificate for this service already"
 ID_EXISTS = "a mapping with this id exists"
 ID_CHANGED = "can't be changed"
+ID_GONE = "that is gone had this id"
+ENABLED_NULL = "enabled is NULL"
+NOT_STAGED = "staged_until is for a staged mapping"
 OVER_LIMIT = "more enabled certificates than certificates_per_account"
 
 
@@ -64,6 +67,34 @@ def test_a_certificate_stands_for_one_account(mapped):
     words = mapped.refusal(
         "INSERT INTO mapping(account, certificate) VALUES('bob', readfile('alice.cer'));")
     assert SAME_CERTIFICATE in words and "SELECT id, service, account" in words
+
+
+@pytest.mark.parametrize("stored, given", [
+    ("readfile('alice.pem')", "readfile('alice.pem')"),
+    ("CAST(readfile('alice.pem') AS TEXT)", "readfile('alice.pem')"),
+    ("readfile('alice.pem')", "CAST(readfile('alice.pem') AS TEXT)"),
+])
+def test_the_select_of_the_refusal_shows_the_row_in_the_way(database, stored, given):
+    insert = "INSERT INTO mapping(account, certificate) VALUES('{}', {});"
+    database.sql(insert.format("alice", stored))
+    words = database.refusal(insert.format("bob", given))
+    select = re.search(r"It is: (SELECT .*?;)", words)[1].replace("alice.cer", "alice.pem")
+    assert [row["account"] for row in database.rows(select)] == ["alice"]
+
+
+@pytest.mark.parametrize("how", ["INSERT", "INSERT OR REPLACE", "REPLACE"])
+def test_a_null_in_enabled_adds_no_second_certificate(mapped, how):
+    """REPLACE writes the default, 1, in the place of a NULL, when the rules have been looked at."""
+    assert ENABLED_NULL in mapped.refusal(
+        f"{how} INTO mapping(account, certificate, enabled)"
+        " VALUES('alice', readfile('bob.cer'), NULL);")
+
+
+@pytest.mark.parametrize("how", ["UPDATE", "UPDATE OR REPLACE"])
+def test_a_null_in_enabled_enables_no_second_certificate(mapped, how):
+    mapped.sql("INSERT INTO mapping(account, certificate, enabled)"
+               " VALUES('alice', readfile('bob.cer'), 0);")
+    assert ENABLED_NULL in mapped.refusal(f"{how} mapping SET enabled = NULL WHERE id = 2;")
 
 
 def test_a_disabled_mapping_still_holds_its_certificate(mapped):
@@ -196,6 +227,24 @@ def test_an_id_is_never_given_again(mapped, bob):
     assert mapped.map(bob) == 2
 
 
+@pytest.mark.parametrize("how", ["INSERT", "INSERT OR REPLACE"])
+def test_an_id_of_a_mapping_that_is_gone_is_refused(mapped, bob, how):
+    assert mapped.map(bob) == 2
+    mapped.sql("DELETE FROM mapping WHERE id = 1;")
+    assert ID_GONE in mapped.refusal(
+        f"{how} INTO mapping(id, account, certificate) VALUES(1, 'carol', readfile('carol.cer'));")
+    mapped.sql("INSERT INTO mapping(id, account, certificate)"
+               " VALUES(3, 'carol', readfile('carol.cer'));")
+
+
+def test_an_id_of_a_row_of_trust_that_is_gone_is_refused(database):
+    insert = "INSERT INTO trust(id, kind, content) VALUES({}, 'anchor', readfile('alice.pem'));"
+    database.sql(insert.format(7) + "DELETE FROM trust;")
+    for number in (1, 7):
+        assert ID_GONE in database.refusal(insert.format(number))
+    database.sql(insert.format(8))
+
+
 @pytest.mark.parametrize("number", [0, -1, 2**53])
 def test_an_id_is_a_positive_number_that_every_program_can_hold(database, number):
     assert "CHECK constraint failed" in database.refusal(
@@ -324,7 +373,7 @@ def test_what_is_no_service_is_refused_in_words(mapped, expression, words):
 
 @pytest.mark.parametrize("change, words", [
     ("enabled = 2", "enabled is 0 or 1"),
-    ("enabled = NULL", "NOT NULL"),
+    ("enabled = NULL", ENABLED_NULL),
     ("enabled = 'yes'", "cannot store TEXT"),
     ("valid_from = '2027-01-31'", "cannot store TEXT"),
     ("valid_from = -1", "valid_from is in Unix seconds"),
@@ -366,6 +415,29 @@ def test_a_staging_is_used_up_when_it_takes_force(mapped):
                if (row["mapping_id"], row["change"]) == (2, "update")]
     assert [(old["enabled"], new["enabled"], old["replaces"], new["replaces"])
             for old, new in changes] == [(0, 1, 1, 1), (1, 1, 1, None)]
+
+
+@pytest.mark.parametrize("change", [
+    "UPDATE mapping SET staged_until = 2000000000;",
+    "UPDATE mapping SET enabled = 0, staged_until = 2000000000;",
+    "INSERT INTO mapping(account, certificate, staged_until)"
+    " VALUES('bob', readfile('bob.cer'), 2000000000);",
+    "INSERT INTO mapping(account, certificate, enabled, staged_until)"
+    " VALUES('bob', readfile('bob.cer'), 0, 2000000000);",
+])
+def test_what_is_not_staged_has_no_end_of_a_staging(mapped, change):
+    words = mapped.refusal(change)
+    assert NOT_STAGED in words and "valid_until" in words
+
+
+def test_a_staging_can_be_put_off_and_called_off(mapped):
+    mapped.sql("INSERT INTO mapping(account, certificate, enabled, replaces, staged_until)"
+               " VALUES('alice', readfile('bob.cer'), 0, 1, 2000000000);"
+               "UPDATE mapping SET staged_until = 2000000001 WHERE id = 2;"
+               "UPDATE mapping SET replaces = NULL WHERE id = 2;"
+               "UPDATE mapping SET note = 'x' WHERE id = 2;"
+               "UPDATE mapping SET staged_until = NULL WHERE id = 2;")
+    assert mapped.value("SELECT note FROM mapping WHERE staged_until IS NULL AND id = 2") == "x"
 
 
 @pytest.mark.parametrize("account, enabled, replaces, words", [
