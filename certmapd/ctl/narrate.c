@@ -211,6 +211,8 @@ static void say_mapping(struct words *words, const struct lookup_outcome *answer
 		words_say(words,
 			"it is staged; the login would put it into force, in the place of the "
 			"one that it replaces");
+	} else if (m->is_staged && answer->reason != REASON_MAPPING_DISABLED) {
+		words_say(words, "it is staged, and takes force once no gate refuses");
 	} else if (m->is_staged) {
 		words_say(words, "it is staged, and %s",
 			answer->is_shadow ? "nothing is put into force in shadow mode"

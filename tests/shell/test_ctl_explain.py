@@ -320,6 +320,16 @@ def test_a_staged_mapping_is_explained_as_in_force_and_stays_staged(scene, pki, 
     assert scene.login(pki.leaf("alice3").pem)[0] == "mapping-disabled"
 
 
+def test_a_staged_mapping_that_a_later_gate_refuses_is_not_called_unable(scene, pki, alice):
+    old = scene.database.map(alice, ACCOUNT)
+    renewed = pki.leaf("alice2", subject="/CN=alice")
+    scene.database.map(renewed, ACCOUNT, enabled=0, replaces=old)
+    said = scene.explain(renewed.path, user="nobody-knows")
+    gates = {gate["name"]: gate for gate in said["gates"]}
+    assert (gates["mapping"]["result"], gates["asked"]["result"]) == ("ok", "failed")
+    assert gates["mapping"]["text"] == "it is staged, and takes force once no gate refuses"
+
+
 def nearest(scene, *words, **options):
     return [(kin["relation"], kin["mapping"], kin["text"])
             for kin in scene.explain(*words, **options)["nearest"]]
