@@ -326,18 +326,23 @@ enum ctl_status select_mappings(const struct ctl *ctl, struct store *store,
 	return CTL_DONE;
 }
 
+/* A staged one waits where the mapping that it replaces was disabled, and does not where that one
+ * was removed. */
 static enum error warn_rest_of_one(const struct store_choice *choice, void *context)
 {
 	char name[SELECT_NAME_BYTES];
 
 	(void)context;
 	select_name(choice, name, sizeof name);
-	if (choice->enabled || choice->replaces != 0)
-		ctl_warn("still there is %s, %s%s: `certmapctl disable %" PRId64
+	if (choice->enabled)
+		ctl_warn("still there is %s, %s: `certmapctl disable %" PRId64
 			 "' shuts it out as well",
-			name, choice->state,
-			choice->enabled ? "" : ", which takes force when it is first used",
-			choice->id);
+			name, choice->state, choice->id);
+	else if (choice->replaces != 0)
+		ctl_warn("still there is %s, %s, which takes force when it is first used, but not "
+			 "while mapping %" PRId64 " is disabled: `certmapctl disable %" PRId64
+			 "' shuts it out as well",
+			name, choice->state, choice->replaces, choice->id);
 	return OK;
 }
 

@@ -232,6 +232,15 @@ def test_what_still_lets_the_account_in_is_named(three, pki, verb):
     assert "still there is mapping 1" not in said and "mapping 3" not in said
 
 
+def test_what_is_said_of_a_staged_mapping_is_what_a_login_finds(three, pki, daemon):
+    new = pki.leaf("renewed")
+    staged(three, new)
+    assert "but not while mapping 1 is disabled" in three("disable", "1").err
+    assert daemon.ask(new, user=ACCOUNT)["reason"] == "mapping-disabled"
+    assert "takes force when it is first used" in three("remove", "1").err
+    assert daemon.ask(new, user=ACCOUNT)["reason"] == "allowed"
+
+
 @pytest.mark.parametrize("verb, words", [("enable", "would be enabled"),
                                          ("disable", "would be disabled"),
                                          ("remove", "would be removed")])
