@@ -141,13 +141,19 @@ static const char *word_of_change(const struct store_history_entry *entry)
 	return "touched";
 }
 
+struct telling {
+	int64_t now_sec;
+	size_t count;
+};
+
 static enum error print_entry(const struct store_history_entry *entry, void *context)
 {
 	char date[WHEN_DATE_BYTES], relative[WHEN_RELATIVE_BYTES], text[SHOWN_MAX_BYTES];
-	const int64_t *now_sec = context;
+	struct telling *telling = context;
 
+	telling->count++;
 	printf("%s (%s)  ", when_date(entry->at_sec, date, sizeof date),
-		when_relative(entry->at_sec, *now_sec, relative, sizeof relative));
+		when_relative(entry->at_sec, telling->now_sec, relative, sizeof relative));
 	print_object(entry);
 	printf(" %s by %s\n", word_of_change(entry),
 		span_is_present(entry->who) ? print_shown(entry->who, text, sizeof text)
@@ -199,21 +205,28 @@ static enum error list_json(struct store *store, const struct store_history_choi
 	return error;
 }
 
+static enum error list_lines(struct store *store, const struct store_history_choice *choice,
+	struct store_trouble *ret_trouble)
+{
+	struct telling telling = { .now_sec = when_now() };
+	enum error error = store_list_history(store, choice, print_entry, &telling, ret_trouble);
+
+	if (error == OK && telling.count == 0)
+		ctl_warn("no entries");
+	return error;
+}
+
 static enum ctl_status list(const struct arguments *arguments)
 {
 	struct store *store CTL_CLOSE = NULL;
 	struct store_trouble trouble = { "" };
-	int64_t now_sec = when_now();
 	enum ctl_status status = ctl_open(arguments->ctl, &store);
 	enum error error;
 
 	if (status != CTL_DONE)
 		return status;
-	if (arguments->ctl->json)
-		error = list_json(store, &arguments->choice, &trouble);
-	else
-		error = store_list_history(
-			store, &arguments->choice, print_entry, &now_sec, &trouble);
+	error = arguments->ctl->json ? list_json(store, &arguments->choice, &trouble)
+				     : list_lines(store, &arguments->choice, &trouble);
 	return error == OK ? CTL_DONE : ctl_fail(arguments->ctl, error, &trouble);
 }
 
