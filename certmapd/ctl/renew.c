@@ -236,7 +236,7 @@ static void tell(const struct arguments *arguments, const struct store_choice *o
 		printf("Staged: its first login disables mapping %" PRId64 ".\n", old->id);
 	else
 		printf("Staged: its first login disables mapping %" PRId64
-		       ". From %s UTC (%s) on it is refused, and mapping %" PRId64 " stays.\n",
+		       ". After %s UTC (%s) it is refused, and mapping %" PRId64 " stays.\n",
 			old->id, when_date(arguments->until.sec, date, sizeof date),
 			when_relative(arguments->until.sec, when_now(), relative, sizeof relative),
 			old->id);

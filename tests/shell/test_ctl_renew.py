@@ -61,7 +61,7 @@ def test_now_swaps_at_once_and_in_one_go(mapped, daemon, alice, new):
 
 def test_a_staging_lapses(mapped, new):
     said = mapped("renew", ACCOUNT, new.path, "--until", "2098-07-01 12:00").out
-    assert "2098-07-01 12:00:00 UTC (in " in said
+    assert "After 2098-07-01 12:00:00 UTC (in " in said  # that second belongs to it
     # date -u -d '2098-07-01 12:00' +%s
     assert rows(mapped, "staged_until")[1]["staged_until"] == 4055054400
 
