@@ -244,6 +244,20 @@ void ctl_settle_if_possible(struct store *store)
 	(void)!ctl_settle(store, &trouble);
 }
 
+static bool end_answer(void)
+{
+	if (fflush(stdout) != 0) {
+		ctl_warn("can't write the answer: %s", strerror(errno));
+		return false;
+	}
+	/* An earlier write failed, and what is in errno by now is about something else. */
+	if (ferror(stdout)) {
+		ctl_warn("can't write the answer");
+		return false;
+	}
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	struct ctl ctl = { .database = CTL_DEFAULT_DATABASE, .wait_sec = CTL_DEFAULT_WAIT_SEC };
@@ -259,9 +273,5 @@ int main(int argc, char **argv)
 	}
 	status = verbs_run(&verbs, &ctl, argc, argv);
 	certificate_done();
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		ctl_warn("can't write the answer: %s", strerror(errno));
-		return CTL_REFUSED;
-	}
-	return status;
+	return end_answer() ? status : CTL_REFUSED;
 }

@@ -96,6 +96,17 @@ def test_answer_that_can_not_be_written_is_a_failure(tool, alice):
             assert b"can't write the answer" in done.stderr
 
 
+def test_an_answer_that_could_not_be_written_is_not_blamed_on_something_else(tool, alice):
+    tool("add", ACCOUNT, alice.path)
+    with open("/dev/full", "wb") as full:  # full(4): ENOSPC is all that it ever says
+        done = subprocess.run(
+            [str(CERTMAPCTL), "disable", ACCOUNT, "--sql", "--database", str(tool.database.path)],
+            check=False, stdout=full, stderr=subprocess.PIPE, text=True)
+    (line,) = [line for line in done.stderr.splitlines() if "can't write the answer" in line]
+    assert done.returncode == 1
+    assert line.endswith(("can't write the answer", "No space left on device"))
+
+
 # init and migrate --------------------------------------------------------------------------------
 
 def test_init_makes_what_the_stock_shell_makes_of_the_migrations(no_database, database):
