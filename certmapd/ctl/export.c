@@ -85,6 +85,8 @@ static void check_arguments(const struct arguments *arguments, struct argp_state
 	else if ((format->write != export_sql && format->write != export_json) &&
 		 arguments->export.with_credentials)
 		argp_error(state, "--credentials belongs to the formats sql and json");
+	else if (!format->is_private && arguments->export.with_uids)
+		argp_error(state, "--uids belongs to the formats sql, json and csv");
 }
 
 static error_t parse(int key, char *value, struct argp_state *state)

@@ -131,11 +131,17 @@ static enum error write_database(struct export *export)
 	fprintf(export->out,
 		"-- A certmap database of schema version %u. Read it into a new, empty file:\n"
 		"--   sqlite3 new.db < this\n"
+		"%s"
 		".bail on\n"
 		"BEGIN IMMEDIATE;\n"
 		"PRAGMA application_id = %d;\n"
 		"PRAGMA user_version = %u;\n",
-		migration_count, STORE_APPLICATION_ID, migration_count);
+		migration_count,
+		export->with_uids
+			? ""
+			: "-- No mapping in it is bound to a user ID (--uids keeps that); "
+			  "`certmapctl verify' says\n-- how to bind them.\n",
+		STORE_APPLICATION_ID, migration_count);
 	if ((error = store_read_schema(
 		     export->store, true, write_statement, export, export->trouble)) != OK ||
 		(error = write_rows(export)) != OK || (error = write_last_ids(export)) != OK)

@@ -200,19 +200,35 @@ static bool fits(const struct format *format, const struct import *import)
 	return dot && strcmp(dot, format->suffix) == 0;
 }
 
+static bool has_iis_options(const struct import *import)
+{
+	return import->location_count > 0 || import->domain_count > 0 || import->lowers ||
+	       import->enables;
+}
+
+static enum ctl_status read_format(const struct format *format, struct import *import)
+{
+	/* Who asks for lower case and gets what stands there would map names that nobody has. */
+	if (strcmp(format->name, "iis") != 0 && has_iis_options(import)) {
+		ctl_warn("--location, --domain, --lowercase and --enable belong to the format iis, "
+			 "and the source is of the format %s",
+			format->name);
+		return CTL_USAGE;
+	}
+	if (format->read)
+		return format->read(import);
+	ctl_warn("this build can't read the format %s (it was made without %s)", format->name,
+		format->library);
+	return CTL_REFUSED;
+}
+
 static enum ctl_status read_source(struct import *import)
 {
 	char name[128];
 
-	for (size_t i = 0; i < COUNT(formats); i++) {
-		if (!fits(&formats[i], import))
-			continue;
-		if (formats[i].read)
-			return formats[i].read(import);
-		ctl_warn("this build can't read the format %s (it was made without %s)",
-			formats[i].name, formats[i].library);
-		return CTL_REFUSED;
-	}
+	for (size_t i = 0; i < COUNT(formats); i++)
+		if (fits(&formats[i], import))
+			return read_format(&formats[i], import);
 	if (import->format)
 		ctl_warn("unknown format '%s'; there are: " FORMATS,
 			print_shown(span_of_string(import->format), name, sizeof name));

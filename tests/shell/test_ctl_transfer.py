@@ -618,6 +618,8 @@ def test_sql_cuts_no_text_at_a_nul(full, no_database, room):
 
 def test_sql_holds_uids_and_credentials_only_when_asked(full, no_database, room):
     script = full("export", "--format", "sql").out
+    assert "-- No mapping in it is bound to a user ID" in script
+    assert "bound to a user ID" not in full("export", "--format", "sql", "--uids").out
     other = Database(room, no_database.standing)
     other.sql(script)
     assert rows(other, "credential") == []
@@ -726,9 +728,18 @@ def test_authorized_keys_are_those_that_the_verb_prints(tool, alice):
     ("import", "a", "--location", "x"), ("import", "a", "--certificates-per-account", "0"),
     ("export", "--format", "authorized-keys"), ("export", "--format", "csv", "--account", "x"),
     ("export", "--format", "sql", "--service", "x"), ("export", "--format", "csv", "--credentials"),
+    ("export", "--format", "stunnel-cafile", "--uids"),
+    ("export", "--format", "authorized-keys", "--account", "x", "--uids"),
 ])
 def test_wrong_usage_is_status_2(words):
     assert "--help" in ctl(*words, status=2).err
+
+
+@pytest.mark.parametrize("words", [("--lowercase",), ("--enable",), ("--domain", "x"),
+                                   ("--location", "x=sshd")])
+@pytest.mark.parametrize("source", [".", "x.csv", "x.json"])
+def test_what_belongs_to_iis_is_refused_of_other_sources(tool, room, source, words):
+    assert "belong to the format iis" in tool("import", room / source, *words, status=2).err
 
 
 def test_a_source_of_unknown_kind_is_asked_for(tool, room):
