@@ -104,6 +104,15 @@ def test_page_and_help_have_the_same_options(verb):
             if not re.search(rf"^\.It .*\B-{name}(?![a-z-])", page, re.M)] == []
 
 
+def test_pam_certmap_8_has_every_key_of_the_log():
+    source = (manual.TREE / "pam_certmap" / "report.c").read_text(encoding="utf-8")
+    keys = set(re.findall(r'add_(?:value|item)\(&?line, "(\w+)"', source)) | \
+        set(re.findall(r'add\(&?line, "(?: ?)(\w+)=', source))
+    page = manual.section(manual.text_of("pam_certmap/pam_certmap.8"), "DIAGNOSTICS")
+    listed = re.findall(r"^\.(?:It )?Cm (.+)$", page, re.M)
+    assert keys - {word for line in listed for word in line.split(" , ")} == set() != keys
+
+
 def test_certmapd_8_has_every_field_of_the_log():
     sources = "".join(path.read_text(encoding="utf-8")
                       for path in (manual.TREE / "certmapd").glob("*.c"))
