@@ -40,7 +40,8 @@ static enum error check_companions(const char *path, struct store_trouble *ret_t
 			return store_explain(ret_trouble, "the path of the database is too long");
 		if (lstat(name, &status) == 0) {
 			store_explain(ret_trouble,
-				"%s is left over from an earlier database: move it away first",
+				"%s is left over from an earlier database: move it away first, "
+				"unless somebody else makes one now",
 				name);
 			return ERROR_REFUSED;
 		}
@@ -223,7 +224,8 @@ static enum error keep_copy(
 
 	if (lstat(copy_path, &status) == 0) {
 		store_explain(ret_trouble,
-			"%s, a copy of an earlier migration, is there already: move it away first",
+			"%s, a copy of an earlier migration, is there already: move it away first, "
+			"unless somebody else migrates now",
 			copy_path);
 		return ERROR_REFUSED;
 	}
