@@ -88,7 +88,7 @@ static bool is_public_key(struct span der)
 
 #define REQUEST_WORDS                                                                              \
 	"a certificate request (CSR), from which a CA makes the certificate that is wanted here"
-#define CRL_WORDS "a revocation list (CRL): `certmapctl crl' takes it"
+#define CRL_WORDS "a revocation list (CRL): `certmapctl crl add' takes it"
 #define PKCS12_WORDS                                                                               \
 	"PKCS#12 (.p12, .pfx), which holds the private key too and asks for a password: `openssl " \
 	"pkcs12 -in FILE -clcerts -nokeys -out alice.pem' takes the certificate out"

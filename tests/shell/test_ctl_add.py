@@ -118,7 +118,7 @@ def things(pki, alice, bob, tmp_path):
     ("private key", ("private key",)),
     ("request in DER", ("certificate request",)),
     ("request", ("certificate request",)),
-    ("CRL", ("revocation list", "certmapctl crl")),
+    ("CRL", ("revocation list", "`certmapctl crl add'")),
     ("CRL in DER", ("revocation list",)),
     ("public key", ("public key alone",)),
     ("public key in DER", ("public key alone",)),
