@@ -86,6 +86,9 @@ static void warn_of_weakness(const char *name, const struct service_policy *poli
 			name);
 	if (!is_on(policy, POLICY_ENABLED))
 		ctl_warn("warning: %s: enabled=no refuses every lookup", name);
+	if (strcmp(name, SERVICE_EVERY) == 0 && !is_on(policy, POLICY_INHERIT))
+		ctl_warn("warning: *: inherit=no leaves the mappings of every service without any, "
+			 "but for services that have inherit=yes");
 	if (is_on(policy, POLICY_SHADOW))
 		ctl_warn("warning: %s: shadow=yes lets nobody in by a certificate; the log says "
 			 "who would have been",

@@ -35,6 +35,14 @@ def test_set_changes_nothing_else(tool):
     assert [(r["shadow"], r["note"], r["enabled"]) for r in row(tool, "ftp")] == [(0, "one", None)]
 
 
+def test_what_takes_all_mappings_of_every_service_away_is_warned_of(tool, daemon, alice):
+    tool.database.map(alice)
+    assert "warning: *: inherit=no" in tool("service", "set", "*", "inherit=no").err
+    assert daemon.reason(alice) == "unmapped"
+    assert "inherit" not in tool("service", "set", "ftp", "inherit=no").err
+    assert "inherit" not in tool("service", "set", "*", "inherit=yes").err
+
+
 @pytest.mark.parametrize("words, said", [
     (("*", "enabled="), "none of them can be NULL"),
     (("ftp", "certificates_per_account=0"), "1 to 1000"),
