@@ -48,6 +48,15 @@ void credential_print_id(const uint8_t id[SEAL_KEY_ID_BYTES], char ret[CREDENTIA
 	hex_print(span_of(id, SEAL_KEY_ID_BYTES), ret);
 }
 
+/* Without its name the verb would make the key that certmapd is started with. */
+static void warn_of_no_key(const char *path, const char *shown)
+{
+	const bool is_default = strcmp(path, SEAL_KEY_DEFAULT_PATH) == 0;
+
+	ctl_warn("%s: %s: `certmapctl credential new-key%s%s' makes one", shown,
+		seal_finding_text(SEAL_NO_KEY), is_default ? "" : " ", is_default ? "" : shown);
+}
+
 enum error credential_find_keys(
 	const char *path, struct seal_keys **ret, enum seal_finding *ret_finding)
 {
@@ -58,10 +67,10 @@ enum error credential_find_keys(
 	if (error != OK)
 		ctl_warn("%s: %s", name,
 			error == ERROR_SYSTEM ? strerror(errno) : error_text(error));
+	else if (*ret_finding == SEAL_NO_KEY)
+		warn_of_no_key(path, name);
 	else if (*ret_finding != SEAL_OPENED)
-		ctl_warn("%s: %s%s", name, seal_finding_text(*ret_finding),
-			*ret_finding == SEAL_NO_KEY ? ": `certmapctl credential new-key' makes one"
-						    : "");
+		ctl_warn("%s: %s", name, seal_finding_text(*ret_finding));
 	return error;
 }
 
