@@ -118,6 +118,7 @@ enum error insert_end(const struct ctl *ctl, struct store *store, const struct i
 struct rival {
 	const struct store_new_mapping *mapping;
 	int64_t same_certificate, same_account; /* ids; 0: none */
+	unsigned of_account;                    /* how many are enabled of the latter */
 	bool is_enabled, is_own;                /* the one of the same certificate */
 	char account[256];                      /* likewise, printable */
 };
@@ -135,6 +136,7 @@ static enum error take_rival(const struct store_kin *kin, void *context)
 		print_shown(span_of_string(kin->account), rival->account, sizeof rival->account);
 	} else if (kin->enabled) {
 		rival->same_account = kin->id;
+		rival->of_account++;
 	}
 	return OK;
 }
@@ -179,9 +181,10 @@ static void tell_same_account(const struct rival *rival)
 
 	ctl_warn("for the certificate that follows that of mapping %" PRId64
 		 ": `certmapctl renew id:%" PRId64 " FILE'; for one more beside it: "
-		 "`certmapctl service set '%s' certificates_per_account=2'",
+		 "`certmapctl service set '%s' certificates_per_account=%u'",
 		rival->same_account, rival->same_account,
-		print_shown(span_of_string(rival->mapping->service), service, sizeof service));
+		print_shown(span_of_string(rival->mapping->service), service, sizeof service),
+		rival->of_account + 1);
 }
 
 size_t insert_words_length(const char *words)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """test_ctl_add.py owns what people have in place of one certificate in PEM: the containers and
 encodings of other programs, things that are no certificate, and certificates to be doubted."""
+import re
+import shlex
 import time
 
 import pytest
@@ -219,3 +221,13 @@ def test_a_time_that_is_none_is_wrong_usage(tool, alice, option, value):
 def test_an_end_before_the_beginning_is_refused_by_the_schema(tool, alice):
     assert "valid_until is before valid_from" in tool.refuses(
         "add", ACCOUNT, alice.path, "--valid-from", "2d", "--valid-until", "1d")
+
+
+def test_one_more_certificate_is_let_in_by_the_command_that_is_named(tool, pki):
+    """Also where the account has more than one already."""
+    for count, name in enumerate(("first", "second", "third", "fourth")):
+        if count > 0:
+            said = tool.refuses("add", ACCOUNT, pki.leaf(name).path)
+            command = re.search(r"one more beside it: `certmapctl (service set .*)'$", said, re.M)[1]
+            tool(*shlex.split(command))
+        tool("add", ACCOUNT, pki.leaf(name).path)
