@@ -6,6 +6,7 @@
 #include "ctl.h"
 
 #include "edit.h"
+#include "insert.h"
 #include "print.h"
 #include "select.h"
 #include "store_edit.h"
@@ -168,6 +169,23 @@ static enum error change_and_tell(const struct ctl *ctl, const struct direction 
 	return error;
 }
 
+/* The SELECT in the words of the schema is for a person at a shell. */
+static enum ctl_status fail(const struct ctl *ctl, const struct selected *selected,
+	enum error error, struct store_trouble *trouble)
+{
+	const size_t length = insert_words_length(trouble->text);
+	const bool is_about_another = error == ERROR_REFUSED && trouble->text[length] != '\0';
+	char account[256];
+
+	trouble->text[length] = '\0';
+	ctl_fail(ctl, error, trouble);
+	if (is_about_another)
+		ctl_warn("`certmapctl list --account %s' shows it",
+			print_shown(span_of_string(selected->choices[0].account), account,
+				sizeof account));
+	return CTL_REFUSED;
+}
+
 static enum ctl_status run(
 	struct arguments *arguments, const struct direction *direction, struct store *store)
 {
@@ -184,7 +202,7 @@ static enum ctl_status run(
 	error = change_and_tell(ctl, direction, store, &selected, &trouble);
 	if (error == OK && direction->shuts_out)
 		error = select_warn_rest(ctl, &selected, store, &trouble);
-	return error == OK ? CTL_DONE : ctl_fail(ctl, error, &trouble);
+	return error == OK ? CTL_DONE : fail(ctl, &selected, error, &trouble);
 }
 
 static enum ctl_status run_verb(struct ctl *ctl, int argc, char **argv, const struct argp *parser,

@@ -170,7 +170,10 @@ def test_what_is_so_already_is_no_failure_and_no_entry(three):
 
 def test_enable_brings_the_words_of_what_stands_in_the_way(three, pki):
     three("add", ACCOUNT, pki.leaf("second").path, "--disabled")
-    assert "has its enabled certificate for this service already" in three.refuses("enable", "4")
+    said = three.refuses("enable", "4")
+    assert "has its enabled certificate for this service already" in said
+    # The example of the schema, for a shell, names other people.
+    assert "'alice'" not in said and f"`certmapctl list --account {ACCOUNT}' shows it" in said
 
 
 def test_enable_of_an_account_with_several_asks_although_one_is_disabled(three, pki):
