@@ -133,7 +133,7 @@ enum error store_disable_mapping(
 {
 	return run_on_mapping(store, STORE_DISABLE_MAPPING,
 		"UPDATE mapping SET enabled = 0, replaces = NULL, staged_until = NULL"
-		" WHERE id = ?1 AND (enabled = 1 OR replaces IS NOT NULL)",
+		" WHERE id = ?1 AND (enabled <> 0 OR replaces IS NOT NULL)",
 		id, ret_changed, ret_trouble);
 }
 

@@ -158,6 +158,14 @@ def test_disable_keeps_the_row_and_is_in_force_at_the_next_lookup(three, daemon,
     assert daemon.ask(alice, **ask)["reason"] == "allowed"
 
 
+def test_what_is_not_even_enabled_by_the_rules_is_disabled(three):
+    three.database.sql("PRAGMA ignore_check_constraints = ON;"
+                       "UPDATE mapping SET enabled = 5 WHERE id = 1;")
+    said = three("disable", "1")
+    assert "(every service) disabled." in said.out and "still there is mapping 1" not in said.err
+    assert enabled(three)[0] == 0
+
+
 def test_what_is_so_already_is_no_failure_and_no_entry(three):
     before = dump(three.database)
     assert "is enabled already" in three("enable", "1").out
