@@ -31,10 +31,27 @@ struct look {
 	bool requires_lists, has_credential;
 };
 
+/* Of a row that somebody wrote with `PRAGMA ignore_check_constraints = ON'. No page is broken, and
+ * .recover would bring the row back as it is. */
+static bool is_broken_rule(const char *words)
+{
+	static const char prefix[] = "CHECK constraint failed";
+
+	return strncmp(words, prefix, strlen(prefix)) == 0;
+}
+
 static enum error take_damage(const char *words, void *context)
 {
 	struct look *look = context;
 
+	if (is_broken_rule(words)) {
+		verify_report(look->verify, VERIFY_ERROR, look->verify->ctl->database,
+			"Logins that need it are unavailable. In a sqlite3 shell `.schema' shows "
+			"the "
+			"rules, and UPDATE mends the row.",
+			"a row breaks a rule: %s", words);
+		return OK;
+	}
 	verify_report(look->verify, VERIFY_ERROR, look->verify->ctl->database,
 		"Restore it from a backup, or recover it with `sqlite3 FILE .recover'.",
 		"it is damaged: %s", words);

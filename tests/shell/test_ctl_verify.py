@@ -181,6 +181,18 @@ def test_an_unsafe_or_damaged_database_is_an_error(scene, pki):
     assert any("damaged" in found["text"] for found in scene.verify())
 
 
+@pytest.mark.parametrize("table, change, mended", [
+    ("mapping", "valid_until = -5", "valid_until = NULL"), ("service", "enabled = 7", "enabled = 1")])
+def test_a_row_that_breaks_a_rule_is_not_taken_for_a_damaged_file(
+        scene, alice, table, change, mended):
+    scene.map(alice)
+    scene.database.sql(f"PRAGMA ignore_check_constraints = ON; UPDATE {table} SET {change};")
+    found = [f for f in scene.verify() if "breaks a rule" in f["text"]]
+    assert len(found) == 1 and table in found[0]["text"] and "recover" not in found[0]["remedy"]
+    scene.database.sql(f"UPDATE {table} SET {mended};")
+    assert [f for f in scene.verify(status=0) if f["severity"] == "error"] == []
+
+
 @pytest.mark.parametrize("change, severity, words", (
     ("CREATE TRIGGER back AFTER INSERT ON history BEGIN UPDATE mapping SET enabled = 1; END",
      "error", "the trigger back is not of certmap's schema"),
