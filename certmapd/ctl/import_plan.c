@@ -263,12 +263,26 @@ static enum error refuse_duplicates(struct import *import)
 	return OK;
 }
 
+/* What is said of a staging that is none would be dropped: who takes staged_until for valid_until
+ * would have a mapping that never ends. One that was called off may have kept its end, which does
+ * no harm. */
+static bool speaks_of_no_staging(const struct import_row *row)
+{
+	const bool is_disabled = row->enabled.is_given && row->enabled.value == 0;
+
+	return !is_disabled &&
+	       (row->replaces > 0 || (row->staged_until.is_given && !row->staged_until.is_null));
+}
+
 static void check_row(struct import_row *row)
 {
 	if (!row->account || row->account[0] == '\0')
 		import_refuse(row, "it names no account");
 	else if (!row->der)
 		import_refuse(row, "it has no certificate");
+	else if (speaks_of_no_staging(row))
+		import_refuse(row, "replaces and staged_until are for a staged mapping, which has "
+				   "enabled = 0; valid_until ends one that is in force");
 }
 
 static void remark_on_validity(struct import_row *row, int64_t now_sec)

@@ -347,6 +347,7 @@ def test_csv_that_is_none_is_refused_with_the_place(tool, room, text, words):
     ("account_uid", "-1", "a uid"), ("account_uid", "4294967295", "a uid"),
     ("account", "", "no account"), ("account", "-x", "account must be"),
     ("certificate", "hello", "certificate"), ("service", "FTP", "lower case"),
+    ("staged_until", "2099-01-31", "valid_until ends"), ("replaces", "7", "a staged mapping"),
 ])
 def test_csv_row_with_a_bad_value_is_refused_by_name(tool, room, alice, column, value, words):
     row = {"account": "alice", "certificate": one_line(alice), column: value}
