@@ -34,6 +34,23 @@ def test_statements_are_taken_by_the_shell(prepared, example):
     prepared.sql(example.text)
 
 
+STAGINGS = [example for example in manual.examples("sql")
+            if re.search(r"INSERT INTO mapping \([^)]*\breplaces\b", example.text)]
+
+
+@pytest.mark.parametrize("example", STAGINGS, ids=str)
+def test_a_staging_keeps_the_uid_and_the_service_of_what_it_replaces(prepared, example):
+    prepared.sql("INSERT INTO mapping (account, certificate, account_uid)"
+                 " VALUES ('alice', readfile('alice.cer'), 1001)")
+    prepared.sql(example.text)
+    assert prepared.rows("SELECT account_uid, service, replaces FROM mapping WHERE id = 2") == [
+        {"account_uid": 1001, "service": "*", "replaces": 1}]
+
+
+def test_there_are_examples_of_a_staging():
+    assert len(STAGINGS) == 2
+
+
 def test_a_wrong_statement_would_be_seen(prepared):
     with pytest.raises(Exception, match="no such table"):
         prepared.sql("SELECT id FROM mappings")
