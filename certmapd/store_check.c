@@ -62,6 +62,37 @@ enum error store_list_staged(struct store *store, store_staged_taker *take, void
 	return result == SQLITE_DONE ? OK : store_failed(store, ret_trouble);
 }
 
+static const char crowded_sql[] =
+	"SELECT service, account, count(*) AS found,"
+	" coalesce((SELECT certificates_per_account FROM service WHERE name = mapping.service),"
+	"  (SELECT certificates_per_account FROM service WHERE name = '*')) AS allowed"
+	" FROM mapping WHERE enabled = 1 GROUP BY service, account HAVING found > allowed"
+	" ORDER BY service, account";
+
+enum error store_list_crowded(struct store *store, store_crowd_taker *take, void *context,
+	struct store_trouble *ret_trouble)
+{
+	sqlite3_stmt *statement STORE_RESET = NULL;
+	enum error error =
+		store_prepare(store, STORE_LIST_CROWDED, crowded_sql, &statement, ret_trouble);
+	int result;
+
+	if (error != OK)
+		return error;
+	while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
+		const struct store_crowd crowd = {
+			.service = store_read_word(statement, 0),
+			.account = store_read_word(statement, 1),
+			.count = sqlite3_column_int64(statement, 2),
+			.limit = sqlite3_column_int64(statement, 3),
+		};
+
+		if ((error = take(&crowd, context)) != OK)
+			return error;
+	}
+	return result == SQLITE_DONE ? OK : store_failed(store, ret_trouble);
+}
+
 /* The schema ---------------------------------------------------------------------------------- */
 
 /* SQLite itself makes the indexes without a text, the table of the ids, and with ANALYZE, which a

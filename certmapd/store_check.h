@@ -17,6 +17,12 @@ struct store_staged {
 	bool is_crowded_out; /* nothing to replace, and the account has its certificates */
 };
 
+/* An account with more enabled mappings in a scope than its policy allows. */
+struct store_crowd {
+	const char *service, *account;
+	int64_t count, limit;
+};
+
 /* How an object of the schema differs from what the migrations make. */
 enum store_difference {
 	STORE_OBJECT_ADDED,
@@ -34,6 +40,7 @@ struct store_object {
 typedef enum error store_words_taker(const char *words, void *context);
 typedef enum error store_object_taker(const struct store_object *object, void *context);
 typedef enum error store_staged_taker(const struct store_staged *staged, void *context);
+typedef enum error store_crowd_taker(const struct store_crowd *crowd, void *context);
 
 /* What PRAGMA integrity_check (sqlite.org) finds; nothing where the file is sound. */
 WARN_UNUSED enum error store_check_integrity(struct store *store, store_words_taker *take,
@@ -45,4 +52,8 @@ WARN_UNUSED enum error store_check_schema(struct store *store, const struct migr
 	unsigned count, store_object_taker *take, void *context, struct store_trouble *ret_trouble);
 
 WARN_UNUSED enum error store_list_staged(struct store *store, store_staged_taker *take,
+	void *context, struct store_trouble *ret_trouble);
+
+/* None where every edit went by the rules of today's schema. */
+WARN_UNUSED enum error store_list_crowded(struct store *store, store_crowd_taker *take,
 	void *context, struct store_trouble *ret_trouble);

@@ -230,6 +230,22 @@ static enum error take_mapping(const struct store_status *row, void *context)
 	return OK;
 }
 
+/* Of an older schema, which took a NULL for enabled, or of one without its triggers. */
+static enum error take_crowd(const struct store_crowd *crowd, void *context)
+{
+	const struct look *look = context;
+	char thing[NAME_MAX_BYTES];
+
+	snprintf(thing, sizeof thing, "account %s", crowd->account);
+	verify_report(look->verify, VERIFY_ERROR, thing,
+		"`certmapctl list --account' shows them: disable what is too many, or raise "
+		"certificates_per_account.",
+		"it has %" PRId64 " enabled mappings for %s, and %" PRId64 " would be allowed",
+		crowd->count, strcmp(crowd->service, "*") == 0 ? "every service" : crowd->service,
+		crowd->limit);
+	return OK;
+}
+
 static enum error take_staged(const struct store_staged *row, void *context)
 {
 	const struct look *look = context;
@@ -367,6 +383,7 @@ static enum error look_at(struct look *look, struct store *store, struct store_t
 		(error = store_list_demands(store, take_demand, look, ret_trouble)) != OK ||
 		(error = store_list_status(store, NULL, NULL, take_mapping, look, ret_trouble)) !=
 			OK ||
+		(error = store_list_crowded(store, take_crowd, look, ret_trouble)) != OK ||
 		(error = store_list_staged(store, take_staged, look, ret_trouble)) != OK ||
 		(error = store_list_every_trust(store, take_trust, look, ret_trouble)) != OK ||
 		(error = store_list_credentials(

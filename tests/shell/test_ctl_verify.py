@@ -104,6 +104,21 @@ def test_the_remedy_for_a_renamed_account_can_be_typed(scene, pki):
     assert scene.verify(status=0) == []
 
 
+@pytest.mark.parametrize("service, said", [("*", "every service"), ("ftp", "for ftp")])
+def test_more_certificates_than_an_account_may_have_are_an_error(scene, pki, service, said):
+    """As databases of version 2 may have them, where INSERT OR REPLACE took a NULL."""
+    (scene.confdir / "ftp").write_text("auth required pam_deny.so\n")
+    rule = scene.database.value("SELECT sql FROM sqlite_schema WHERE name = 'mapping_insert'")
+    scene.database.sql("DROP TRIGGER mapping_insert;")
+    for name in ("one", "two", "three"):
+        scene.database.map(pki.leaf(name), ACCOUNT, service=f"'{service}'")
+    scene.database.sql(f"{rule};")
+    ((thing, text),) = [(f["thing"], f["text"]) for f in scene.verify() if f["severity"] == "error"]
+    assert thing == f"account {ACCOUNT}" and "3 enabled" in text and said in text and "1 would" in text
+    scene.database.sql("UPDATE service SET certificates_per_account = 3;")
+    assert [f for f in scene.verify(status=0) if f["severity"] == "error"] == []
+
+
 def test_a_damaged_database_is_named_with_the_remedy(scene):
     scene.database.path.write_text("What is this?" * 400)
     (found,) = scene.verify()
