@@ -3,6 +3,7 @@
 #include "ctl.h"
 
 #include "explain_last.h"
+#include "options.h"
 #include "when.h"
 
 /* A screenful; and as far back as somebody remembers what he did. */
@@ -88,6 +89,25 @@ static void check_last(struct arguments *arguments, const struct argp_state *sta
 	arguments->last.user = asked->user;
 }
 
+/* The words of the kinds are the module's: its reader takes one with one variable, or with two. */
+static bool is_kind(const char *word)
+{
+	static const char *const sources[] = { "source=pamenv:A", "source=pamenv:A,B" };
+	struct options ignored;
+	struct options_problem problem;
+	char accept[64];
+	bool is_taken = false;
+
+	if ((size_t)snprintf(accept, sizeof accept, "accept=%s", word) >= sizeof accept)
+		return false;
+	for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
+		const char *const words[] = { sources[i], accept };
+
+		is_taken = is_taken || options_read(2, words, &ignored, &problem);
+	}
+	return is_taken;
+}
+
 static void check(const struct arguments *arguments, const struct argp_state *state)
 {
 	if (arguments->has_since || arguments->last.directory)
@@ -96,6 +116,10 @@ static void check(const struct arguments *arguments, const struct argp_state *st
 		argp_error(state, "--service is missing: at which PAM service?");
 	else if (arguments->asked.line && arguments->asked.accept)
 		argp_error(state, "--accept chooses among the lines of a stack, and --line is one");
+	else if (arguments->asked.accept && !is_kind(arguments->asked.accept))
+		argp_error(state,
+			"--accept: '%s' is not certificate, fingerprint, key, names or name",
+			arguments->asked.accept);
 }
 
 /* Where an option goes that is taken as it is; NULL: it is none of these. */

@@ -442,6 +442,11 @@ def refused(scene, *words, status=1):
 def test_what_can_t_be_explained_is_said_with_the_remedy(scene, alice, tmp_path):
     (scene.confdir / "svc").write_text("auth required pam_unix.so\n")
     assert "--line" in refused(scene, "--service=svc", alice.path)
+    for kind in ("certificate", "fingerprint", "key", "names", "name"):
+        assert f"with accept={kind} " in refused(
+            scene, "--service=svc", f"--accept={kind}", alice.path)
+    assert "'keys' is not certificate" in refused(
+        scene, "--service=svc", "--accept=keys", alice.path, status=2)
     assert "can't be the name" in refused(scene, "--service=../svc", alice.path)
     (scene.confdir / "svc").write_text("auth required pam_unix.so\n@include nothing\n")
     assert "svc:2" in refused(scene, "--service=svc", alice.path)
