@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Builds that are set up in another way than the one that the other tests are for."""
 import json
+import os
 import pathlib
 import subprocess
 import tempfile
@@ -21,6 +22,15 @@ def run(*command):
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     assert done.returncode == 0, done.stdout
     return done.stdout
+
+
+def test_nothing_that_a_test_starts_is_left_out_of_the_build():
+    """Before meson 1.7 it was built in any case, and after that only where it says so."""
+    targets = json.loads(run("meson", "introspect", "--targets",
+                             os.environ.get("CERTMAP_BUILD_DIR", TREE / "build")))
+    left_out = {target["name"] for target in targets
+                if target["type"] == "executable" and not target["build_by_default"]}
+    assert {name for name in left_out if not name.startswith("fuzz-")} == set()
 
 
 def test_build_without_any_optional_feature_works(directory):

@@ -14,8 +14,8 @@ packages_tests=("${packages_demo[@]}"
 	apache2 bash-completion binutils clang cppcheck dovecot-core dovecot-imapd
 	exim4-daemon-heavy libapache2-mod-authnz-pam libcap2-bin libclang-rt-dev
 	libcmocka-dev libcsv-dev libjansson-dev libnginx-mod-http-auth-pam libnginx-mod-http-js
-	libsmartcols-dev libxml2-dev man-db mandoc nginx openssh-client openssh-server
-	python3-pytest strace stunnel4 systemd-container valgrind)
+	libsmartcols-dev libxml2-dev man-db mandoc manpages nginx openssh-client
+	openssh-server python3-pytest strace stunnel4 systemd-container valgrind)
 # shellcheck disable=SC2034 # for tests/packages/run alone
 packages_packages=("${packages_build[@]}"
 	bash-completion debhelper debootstrap dpkg-dev fakeroot libcsv-dev libjansson-dev
