@@ -52,6 +52,9 @@ static enum error add_row(struct table *table, const struct refusal *refusal, bo
 {
 	char when[WHEN_DATE_BYTES], shown[COLUMNS][CELL_MAX_BYTES];
 	const char *cells[COLUMNS];
+
+	when_date((int64_t)(refusal->at_usec / REFUSALS_USEC_PER_SEC), when, sizeof when);
+
 	const struct span spans[COLUMNS] = {
 		[WHEN] = span_of_string(when),
 		[SERVICE] = span_or_none(refusal->service),
@@ -63,10 +66,8 @@ static enum error add_row(struct table *table, const struct refusal *refusal, bo
 		[ID] = beginning(refusal->id, SHORT_ID_BYTES, is_whole),
 	};
 
-	when_date((int64_t)(refusal->at_usec / REFUSALS_USEC_PER_SEC), when, sizeof when);
 	for (size_t i = 0; i < COLUMNS; i++)
-		cells[i] = print_shown(
-			i == WHEN ? span_of_string(when) : spans[i], shown[i], sizeof shown[i]);
+		cells[i] = print_shown(spans[i], shown[i], sizeof shown[i]);
 	return table_add(table, cells);
 }
 

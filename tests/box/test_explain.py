@@ -6,6 +6,7 @@ import json
 import pytest
 
 from boxed import installed, log_in
+from stage import SANITIZER_OPTIONS, host_environment
 
 CURL_LOGIN_DENIED = 67
 
@@ -120,6 +121,16 @@ def test_the_choice_of_user_service_and_number_is_obeyed(box, ftps):
     assert len(json.loads(explain(box, "--json", "--last", "2"))) == 2
     times = [row["at"] for row in refusals(box)]
     assert times == sorted(times, reverse=True)
+
+
+def test_the_table_of_refusals_is_made_of_nothing_that_nobody_wrote(box, ftps):
+    if SANITIZER_OPTIONS or host_environment():
+        pytest.skip("a sanitizer does not go together with valgrind")
+    log_in(box, "alice", "bob")
+    by_reason(box, "unmapped")
+    done = box.call("valgrind", "--quiet", "--error-exitcode=9", installed("certmapctl"), "explain",
+                    "--last")
+    assert (done.returncode, done.stderr) == (0, "") and "unmapped" in done.stdout
 
 
 def explain_forged(box, forged, name, directory="/"):
