@@ -210,7 +210,7 @@ enum error crl_file_read(struct span content, struct crl_facts *ret, const char 
 	struct crl *crl __attribute__((cleanup(free_crl))) = NULL;
 	uint8_t *room CRL_FILE_FREE = NULL;
 	struct crl_facts facts = { 0 };
-	struct span der;
+	struct span der = { 0 };
 	enum error error = crl_file_open(content, &der, &room, ret_problem);
 
 	if (error != OK || *ret_problem || (error = crl_new(der, &crl, ret_problem)) != OK ||

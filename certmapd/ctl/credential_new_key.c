@@ -194,14 +194,15 @@ static enum ctl_status tell(
 {
 	char key_id[CREDENTIAL_ID_DIGITS + 1], name[256];
 	uint8_t id[SEAL_KEY_ID_BYTES];
-	const struct json_field fields[] = {
-		{ .name = "file", .text = span_of_string(arguments->operand) },
-		{ .name = "key_id", .text = span_of(key_id, CREDENTIAL_ID_DIGITS) },
-	};
 
 	seal_keys_id(keys, id);
 	credential_print_id(id, key_id);
 	if (arguments->ctl->json) {
+		const struct json_field fields[] = {
+			{ .name = "file", .text = span_of_string(arguments->operand) },
+			{ .name = "key_id", .text = span_of(key_id, CREDENTIAL_ID_DIGITS) },
+		};
+
 		if (json_print(fields, sizeof fields / sizeof fields[0]) != OK)
 			return CTL_REFUSED;
 		putchar('\n');
@@ -225,21 +226,22 @@ static enum ctl_status refuse_existing(const char *path)
 	return fail_on(path, there_already);
 }
 
-enum ctl_status credential_new_key(struct credential_arguments *arguments)
+enum ctl_status credential_new_key(struct credential_arguments *given)
 {
+	struct credential_arguments arguments = *given;
 	struct draft draft __attribute__((cleanup(drop_draft))) = { .fd = -1 };
 	struct seal_keys *keys CREDENTIAL_FREE_KEYS = NULL, *old CREDENTIAL_FREE_KEYS = NULL;
 	char resolved[PATH_MAX];
 	enum ctl_status status;
 
-	if (!arguments->operand)
-		arguments->operand = SEAL_KEY_DEFAULT_PATH;
+	if (!arguments.operand)
+		arguments.operand = SEAL_KEY_DEFAULT_PATH;
 	/* The file itself is replaced, and not a symbolic link to it. */
-	if (arguments->is_rotation && realpath(arguments->operand, resolved))
-		arguments->operand = resolved;
-	status = arguments->is_rotation ? credential_load_keys(arguments->operand, &old)
-					: refuse_existing(arguments->operand);
-	if (status != CTL_DONE || (status = make(arguments, &draft, &keys)) != CTL_DONE)
+	if (arguments.is_rotation && realpath(arguments.operand, resolved))
+		arguments.operand = resolved;
+	status = arguments.is_rotation ? credential_load_keys(arguments.operand, &old)
+				       : refuse_existing(arguments.operand);
+	if (status != CTL_DONE || (status = make(&arguments, &draft, &keys)) != CTL_DONE)
 		return status;
-	return tell(arguments, keys);
+	return tell(&arguments, keys);
 }

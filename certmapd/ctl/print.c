@@ -93,8 +93,9 @@ size_t print_json_fields(const struct store_status *row, struct json_field *ret)
 enum error print_json_row(const struct store_status *row)
 {
 	struct json_field fields[STATUS_COLUMNS];
+	const size_t count = print_json_fields(row, fields);
 
-	return json_print(fields, print_json_fields(row, fields));
+	return json_print(fields, count);
 }
 
 enum error print_json_line(const struct store_status *row)
