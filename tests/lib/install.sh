@@ -18,8 +18,8 @@ packages_tests=("${packages_demo[@]}"
 	openssh-server python3-pytest strace stunnel4 systemd-container valgrind)
 # shellcheck disable=SC2034 # for tests/packages/run alone
 packages_packages=("${packages_build[@]}"
-	bash-completion debhelper debootstrap dpkg-dev fakeroot libcsv-dev libjansson-dev
-	libsmartcols-dev libxml2-dev lintian openssl python3-pytest systemd systemd-container)
+	bash-completion build-essential debhelper debootstrap dpkg-dev fakeroot libcsv-dev
+	libjansson-dev libsmartcols-dev libxml2-dev lintian openssl python3-pytest systemd systemd-container)
 
 install_policy=/usr/sbin/policy-rc.d
 install_denial=$(dirname "$(realpath "${BASH_SOURCE[0]}")")/policy-rc.d
