@@ -14,8 +14,8 @@ from pam_stage import Pam
 @pytest.fixture
 def pam():
     # Not tmp_path: its mode 0700 would keep out the ordinary user of some tests, and a path of a
-    # socket has 107 bytes.
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="certmap-", dir="/tmp"))
+    # socket has 107 bytes. Not /tmp: Debian 13 mounts it so that no program is setuid there.
+    directory = pathlib.Path(tempfile.mkdtemp(prefix="certmap-", dir="/var/tmp"))
     directory.chmod(0o755)
     yield Pam(directory)
     shutil.rmtree(directory)
