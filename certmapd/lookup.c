@@ -41,10 +41,10 @@ struct lookup {
 	char news[sizeof(struct store_trouble) + 64];
 	bool has_news;
 	bool has_work;
-	bool is_backlogged; /* the queue is longer than one inline slice */
 	bool has_settler, has_settler_failed;
 	bool has_seen_history;
 	int64_t seen_history_id, newest_history_id;
+	uint64_t worked_usec; /* on a queue that is not empty since */
 	struct usage usage;
 	struct assurance *assurance;
 };
@@ -113,9 +113,15 @@ const char *lookup_path(const struct lookup *lookup)
 	return lookup->path;
 }
 
+/* Whether the queue is longer than an inline slice: one, or as much in slices between lookups. */
+static bool is_backlogged(const struct lookup *lookup)
+{
+	return lookup->worked_usec >= SETTLE_INLINE_USEC;
+}
+
 bool lookup_begin_settler(struct lookup *lookup)
 {
-	if (!lookup->is_backlogged || lookup->has_settler || lookup->has_settler_failed)
+	if (!is_backlogged(lookup) || lookup->has_settler || lookup->has_settler_failed)
 		return false;
 	return lookup->has_settler = true;
 }
@@ -127,14 +133,15 @@ void lookup_end_settler(struct lookup *lookup, bool is_settled)
 	lookup->has_settler_failed = !is_settled;
 	lookup->has_work = true;
 	if (is_settled)
-		lookup->is_backlogged = false;
+		lookup->worked_usec = 0;
 }
 
 static void close_store(struct lookup *lookup)
 {
 	store_close(lookup->store);
 	lookup->store = NULL;
-	lookup->has_work = lookup->is_backlogged = lookup->has_seen_history = false;
+	lookup->has_work = lookup->has_seen_history = false;
+	lookup->worked_usec = 0;
 	/* Of another file, perhaps. */
 	usage_forget(&lookup->usage);
 	assurance_forget(lookup->assurance);
@@ -202,11 +209,12 @@ static bool is_settled(const struct presented *evidence, const struct store_answ
 	return false;
 }
 
-static void note_settling(
-	struct lookup *lookup, enum error error, bool more, const struct store_trouble *trouble)
+static void note_settling(struct lookup *lookup, enum error error, uint64_t budget_usec, bool more,
+	const struct store_trouble *trouble)
 {
 	if (error == OK) {
-		lookup->has_work = lookup->is_backlogged = more;
+		lookup->has_work = more;
+		lookup->worked_usec = more ? lookup->worked_usec + budget_usec : 0;
 		if (!more)
 			lookup->has_settler_failed = false;
 		note_recovery(lookup, &lookup->write_trouble, "takes facts again");
@@ -233,7 +241,7 @@ bool lookup_work(struct lookup *lookup)
 	if (!lookup->has_work)
 		return usage_write(&lookup->usage, lookup->store) != ERROR_BUSY;
 	error = index_settle(lookup->store, SETTLE_SLICE_USEC, &more, &trouble);
-	note_settling(lookup, error, more, &trouble);
+	note_settling(lookup, error, SETTLE_SLICE_USEC, more, &trouble);
 	return error == OK;
 }
 
@@ -245,7 +253,7 @@ static enum error find_after_edit(struct lookup *lookup, const struct store_ques
 	bool more = false, complete;
 	enum error error = index_settle(lookup->store, SETTLE_INLINE_USEC, &more, &trouble);
 
-	note_settling(lookup, error, more, &trouble);
+	note_settling(lookup, error, SETTLE_INLINE_USEC, more, &trouble);
 	if (error == OK)
 		return store_find(lookup->store, question, ret, ret_trouble);
 	return index_find(lookup->store, SETTLE_INLINE_USEC, question, ret, &complete, ret_trouble);
@@ -262,7 +270,7 @@ static enum error find(struct lookup *lookup, const struct presented *evidence, 
 		return error;
 	if (answer.has_pending)
 		lookup->has_work = true;
-	if (may_wait && !is_settled(evidence, &answer) && !lookup->is_backlogged)
+	if (may_wait && !is_settled(evidence, &answer) && !is_backlogged(lookup))
 		error = find_after_edit(lookup, &evidence->question, &answer, ret_trouble);
 	if (error != OK)
 		return error;
