@@ -5,6 +5,7 @@
 #include "assurance.h"
 #include "index.h"
 #include "narrate.h"
+#include "print.h"
 #include "seal.h"
 #include "store_check.h"
 #include "store_credential.h"
@@ -46,9 +47,8 @@ static enum error take_damage(const char *words, void *context)
 
 	if (is_broken_rule(words)) {
 		verify_report(look->verify, VERIFY_ERROR, look->verify->ctl->database,
-			"Logins that need it are unavailable. In a sqlite3 shell `.schema' shows "
-			"the "
-			"rules, and UPDATE mends the row.",
+			"Logins that need it are unavailable. In the sqlite3 shell .schema shows "
+			"the rules, and UPDATE mends the row.",
 			"a row breaks a rule: %s", words);
 		return OK;
 	}
@@ -234,12 +234,14 @@ static enum error take_mapping(const struct store_status *row, void *context)
 static enum error take_crowd(const struct store_crowd *crowd, void *context)
 {
 	const struct look *look = context;
-	char thing[NAME_MAX_BYTES];
+	char thing[NAME_MAX_BYTES], account[NAME_MAX_BYTES], remedy[2 * NAME_MAX_BYTES];
 
 	snprintf(thing, sizeof thing, "account %s", crowd->account);
-	verify_report(look->verify, VERIFY_ERROR, thing,
-		"`certmapctl list --account' shows them: disable what is too many, or raise "
+	snprintf(remedy, sizeof remedy,
+		"`certmapctl list --account %s' shows them: disable what is too many, or raise "
 		"certificates_per_account.",
+		print_shown(span_of_string(crowd->account), account, sizeof account));
+	verify_report(look->verify, VERIFY_ERROR, thing, remedy,
 		"it has %" PRId64 " enabled mappings for %s, and %" PRId64 " would be allowed",
 		crowd->count, strcmp(crowd->service, "*") == 0 ? "every service" : crowd->service,
 		crowd->limit);

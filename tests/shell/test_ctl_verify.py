@@ -113,8 +113,11 @@ def test_more_certificates_than_an_account_may_have_are_an_error(scene, pki, ser
     for name in ("one", "two", "three"):
         scene.database.map(pki.leaf(name), ACCOUNT, service=f"'{service}'")
     scene.database.sql(f"{rule};")
-    ((thing, text),) = [(f["thing"], f["text"]) for f in scene.verify() if f["severity"] == "error"]
-    assert thing == f"account {ACCOUNT}" and "3 enabled" in text and said in text and "1 would" in text
+    (found,) = [finding for finding in scene.verify() if finding["severity"] == "error"]
+    text = found["text"]
+    assert found["thing"] == f"account {ACCOUNT}"
+    assert "3 enabled" in text and said in text and "1 would" in text
+    assert f"`certmapctl list --account {ACCOUNT}'" in found["remedy"]
     scene.database.sql("UPDATE service SET certificates_per_account = 3;")
     assert [f for f in scene.verify(status=0) if f["severity"] == "error"] == []
 
