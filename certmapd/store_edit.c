@@ -144,7 +144,7 @@ enum error store_disable_mapping(
 enum error store_take_over(
 	struct store *store, int64_t id, bool *ret_replaced, struct store_trouble *ret_trouble)
 {
-	bool has_replaced, has_changed;
+	bool has_replaced = false, has_changed;
 	enum error error = run_on_mapping(store, STORE_DISABLE_REPLACED,
 		"UPDATE mapping SET enabled = 0 WHERE enabled = 1"
 		" AND (id, service, account) ="
